@@ -305,3 +305,30 @@ def test_metrics_are_given_as_arguments(registry: Registry) -> None:
     with pytest.raises(TypeError, match="no argument datset"):
         registry.score("r", 2, voi=0.3, datset="d")  # type: ignore[arg-type]
     assert len(registry.scores()) == 4
+
+
+def test_a_scan_and_a_seal_take_a_selection(registry: Registry, base: Any) -> None:
+    for run in ("a", "b"):
+        for iteration in (1, 2):
+            write_array(base / f"{run}/validation.zarr/{iteration}/d/prediction")
+    assert registry.scan(run="a").adopted == 2
+    assert [row.run for row in registry.list()] == ["a", "a"]
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match='no run "aa"'):
+        assert registry.scan(run="aa").adopted == 0
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match="no run matches"):
+        assert registry.scan(run="[b]", kind="output").adopted == 0
+    assert registry.scan(run=["a", "[b]"]).adopted == 2
+    sealed = registry.seal(run="a", iteration=1)
+    assert [(row.run, row.iteration) for row in sealed] == [("a", 1)]
+    assert len(registry.seal("b")) == 2 and len(registry.seal(base / "a/validation.zarr/2")) == 1
+    assert all(row.sealed_at is not None for row in registry.list())
+    registry.record_prediction("a", 3, "d")
+    with pytest.raises(dalsegno.errors.NothingWrittenError):
+        registry.seal(run="a")
+    assert len(registry.seal(run="a", state="present")) == 2
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match='no run "c"'):
+        assert registry.seal(run="c") == []
+    twice: list[Any] = [lambda: registry.seal(), lambda: registry.seal("b", run="b")]
+    for call in twice:
+        with pytest.raises(TypeError, match="name what is to be sealed"):
+            call()

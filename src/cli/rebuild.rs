@@ -64,6 +64,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
             kinds: command.kind.clone(),
             measure: command.measure,
             threads: command.threads.get(),
+            runs: Vec::new(),
         },
     };
     let monitor = context.monitor();

@@ -23,6 +23,9 @@ use crate::store::{Notice, NoticeClass};
 /// sealed: with --measure other counts are found too. Its seal stays.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
+    /// Only these runs (name or glob): walks their folders; a glob walks everything
+    #[arg(long, value_name = "GLOB")]
+    run: Vec<String>,
     /// Kinds to add, as read from the paths [default: all but checkpoint]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = selection::kind)]
     kind: Vec<Kind>,
@@ -41,11 +44,20 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         kinds: command.kind.clone(),
         measure: command.measure,
         threads: command.threads.get(),
+        runs: command.run.iter().map(|run| context.run_text(run).into()).collect(),
     };
+    let asked = options.filter();
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
     let monitor = context.monitor();
     let report = registry.scan(options, &monitor)?;
     drop(monitor);
+    if !asked.runs.is_empty() {
+        let found = report.arrays + report.damaged + report.checkpoints + report.gone;
+        if found == 0 && report.findings.is_empty() {
+            return Err(context.nothing_selected(&registry, &asked, "nothing was added")?);
+        }
+        context.say_unmatched(&registry, &asked)?;
+    }
     let format = context.format(command.output);
     if !render::write_json(context, format, "scan", &report)? {
         context.findings(&report.findings);

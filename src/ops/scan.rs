@@ -4,14 +4,16 @@
 //! key that [`layout::parse`](crate::model::layout::parse) reads from its path; checkpoints too if
 //! that kind is selected. A row that exists keeps its key and becomes present. Scanning twice gives
 //! the same catalog. What cannot be read, or has a name that breaks the rules, is reported and gets
-//! no row. What contradicts a seal is looked at again, as [`refresh`] does.
+//! no row. What contradicts a seal is looked at again, as [`refresh`] does. A scan of single runs
+//! walks their folders only; runs that a pattern names are found by a walk of everything.
 //!
 //! Locks: a write transaction for each batch of arrays, no lock while walking. Another process may
 //! have removed an array since it was seen. Every removal writes an operation, so if others have
 //! written one since the walk began, each array is looked at once more with the lock held. A scan
 //! that is killed has adopted whole batches; the next one goes on.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
@@ -20,9 +22,10 @@ use crate::catalog::{AdoptCounts, Catalog, LevelsNote, ScannedArtifact};
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
+use crate::model::name::RunName;
 use crate::model::observation::Damage;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Silent};
@@ -48,6 +51,8 @@ pub struct ScanOptions {
     pub measure: bool,
     /// Most threads to start, at least one; `None` means a default for the machine.
     pub threads: Option<usize>,
+    /// Runs to walk, by name or pattern; empty means everything in the base directory.
+    pub runs: Vec<Pattern>,
 }
 
 impl ScanOptions {
@@ -70,6 +75,21 @@ impl ScanOptions {
     pub fn threads(mut self, threads: Option<usize>) -> Self {
         self.threads = threads;
         self
+    }
+
+    /// Sets the runs to walk, by name or pattern; none means everything in the base directory.
+    #[must_use]
+    pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
+        self.runs = Pattern::list(runs);
+        self
+    }
+
+    /// What the scan is about.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        Filter::default()
+            .kinds(self.kinds.iter().copied())
+            .runs(self.runs.iter().cloned())
     }
 
     /// How to walk for these kinds.
@@ -151,7 +171,7 @@ pub(crate) fn scan(
     let (mut report, taken_in) = std::thread::scope(|scope| {
         // Room for one: the finder is at most a batch ahead, whatever the disk can read.
         let (sender, batches) = mpsc::sync_channel(1);
-        let finder = scope.spawn(move || find(base, (options, walk), monitor, &sender));
+        let finder = scope.spawn(move || find((catalog, base), (options, walk), monitor, &sender));
         let mut adopted = AdoptCounts::default();
         let mut taken_in = TakenIn::default();
         for batch in batches {
@@ -185,7 +205,7 @@ pub(crate) fn scan(
         report.updated += again.changed;
         report.findings.extend(again.findings);
     }
-    let filter = Filter::default().kinds(options.kinds.iter().copied());
+    let filter = options.filter();
     let unfound = look_for_unfound((catalog, base, clock), &filter, last_before, &found)?;
     report.updated += unfound.changed;
     report.findings.extend(unfound.findings);
@@ -228,13 +248,77 @@ fn look_for_unfound(
     Ok(report)
 }
 
+/// The folders of the runs that a filter names, for a walk; the base directory if it names none, or
+/// names them by a pattern.
+pub(crate) fn run_folders(filter: &Filter) -> Vec<PathBuf> {
+    if filter.runs.is_empty() || filter.runs.iter().any(Pattern::is_glob) {
+        return vec![PathBuf::new()];
+    }
+    // A text that breaks the rules of names is the name of no run.
+    let names = filter.runs.iter();
+    let names = names.filter_map(|pattern| pattern.as_str().parse::<RunName>().ok());
+    outermost(names.map(|name| name.as_str().into()).collect())
+}
+
+/// Those paths that lie in none of the others, each once.
+pub(crate) fn outermost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort_unstable();
+    // Sorted by components, a folder comes directly before what lies in it.
+    paths.dedup_by(|path, before| path.starts_with(before));
+    paths
+}
+
+/// Which runs a scan takes in.
+struct WantedRuns<'a> {
+    catalog: &'a Catalog,
+    filter: Filter,
+    known: HashMap<RunName, bool>,
+}
+
+impl WantedRuns<'_> {
+    fn has(&mut self, run: &RunName) -> Result<bool, Error> {
+        if self.filter.runs.is_empty() {
+            return Ok(true);
+        }
+        if let Some(&is_wanted) = self.known.get(run) {
+            return Ok(is_wanted);
+        }
+        // Patterns are matched by the catalog; one query a run is enough.
+        let is_wanted = self.catalog.selects_run(&self.filter, run.as_str())?;
+        self.known.insert(run.clone(), is_wanted);
+        Ok(is_wanted)
+    }
+
+    /// Whether a finding is about one of these runs. What could not be read may be one of them.
+    fn concern(&mut self, finding: &Notice) -> Result<bool, Error> {
+        if self.filter.runs.is_empty() || finding.class.is_unread() {
+            return Ok(true);
+        }
+        for above in Path::new(&finding.path).ancestors() {
+            let run = above.to_str().and_then(|text| text.parse().ok());
+            if let Some(run) = run
+                && self.has(&run)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Walks, and hands over what is to be adopted, in batches. Returns what was found.
 fn find(
-    base: &Base,
+    (catalog, base): (&Catalog, &Base),
     (options, walk): (&ScanOptions, WalkOptions<'_>),
     monitor: &dyn Monitor,
     sender: &SyncSender<Vec<ScannedArtifact>>,
-) -> Result<ScanReport, StorageError> {
+) -> Result<ScanReport, Error> {
+    let mut wanted = WantedRuns {
+        catalog,
+        filter: options.filter(),
+        known: HashMap::new(),
+    };
+    let starts = run_folders(&wanted.filter);
     let mut report = ScanReport::default();
     let mut batch = Vec::new();
     let hand_over = |mut batch: Vec<ScannedArtifact>| {
@@ -245,10 +329,10 @@ fn find(
             path: base.path().to_path_buf(),
         })
     };
-    store::walk(base, walk, monitor, |event| {
+    store::walk_from(base, &starts, walk, monitor, |event| {
         match event {
             Event::Found(path, seen) => match read_at(&path) {
-                Ok((key, _)) if !options.wants(key.kind()) => {}
+                Ok((key, _)) if !options.wants(key.kind()) || !wanted.has(key.run())? => {}
                 // A container whose group has damaged metadata is there all the same.
                 Ok((key, _)) if seen.damage.is_some() && key.kind().is_container() => {}
                 Ok((key, location)) => {
@@ -268,15 +352,16 @@ fn find(
                 }
                 // The damage is reported already, and groups need no name.
                 Err(_) if seen.damage.is_some() => {}
-                Err(finding) => report.findings.push(finding),
+                Err(finding) if wanted.concern(&finding)? => report.findings.push(finding),
+                Err(_) => {}
             },
-            Event::Notice(finding) => report.findings.push(finding),
-            Event::Looked(..) => {}
+            Event::Notice(finding) if wanted.concern(&finding)? => report.findings.push(finding),
+            Event::Notice(_) | Event::Looked(..) => {}
         }
-        match batch.len() {
-            BATCH.. => hand_over(std::mem::take(&mut batch)),
-            _ => Ok(()),
+        if batch.len() >= BATCH {
+            hand_over(std::mem::take(&mut batch))?;
         }
+        Ok::<_, Error>(())
     })?;
     if !batch.is_empty() {
         hand_over(batch)?;

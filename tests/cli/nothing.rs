@@ -391,3 +391,37 @@ fn a_missing_registry_names_one_that_is_near() {
     }
     assert_transcript!("near", text);
 }
+
+#[test]
+fn a_scan_of_a_run_looks_at_no_other() {
+    let world = World::scanned();
+    let new = ["mito", "er", "fresh"].map(|run| {
+        let path = format!("{run}/validation.zarr/77/crop9/prediction");
+        world.write_array(&path);
+        path
+    });
+    let rows = |world: &World| world.transcript("list -0 --no-refresh --quiet");
+    let of_mito = world.transcript("list --run mito -0 --no-refresh --quiet");
+    let text = world.transcript(
+        "scan --run mitoo
+        scan --run mito
+        scan --run ./fresh/ --kind output
+        scan --run fresh --run fresh
+        scan --run fresh
+        scan --run 'm*' --json",
+    );
+    assert_transcript!("scan_of_a_run", text);
+    assert_ne!(world.transcript("list --run mito -0 --no-refresh --quiet"), of_mito);
+    let [mito, er, fresh] = &new;
+    assert!(rows(&world).contains(mito) && rows(&world).contains(fresh));
+    assert!(!rows(&world).contains(er));
+    fs::remove_dir_all(world.base.join(mito)).unwrap();
+    fs::remove_dir_all(world.base.join("er")).unwrap();
+    let gone = world.transcript("scan --run mito");
+    assert!(gone.contains("gone"), "{gone}");
+    let er = world.transcript("list --run er --state missing -0 --no-refresh --quiet");
+    assert!(!er.contains("er/validation.zarr"), "no row of another run changes: {er}");
+    // A run whose folder is gone is still a run.
+    let text = world.transcript("scan --run er --run 'nothing*'");
+    assert!(text.contains("gone") && !text.contains("no run \"er\""), "{text}");
+}

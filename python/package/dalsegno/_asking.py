@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 
 from . import _arguments as arguments
 from . import _targets
-from ._arguments import Selection
+from ._arguments import Selection, Text
 from ._core import Core
 from ._listing import Listing
 from ._native import Artifact
@@ -121,6 +121,7 @@ class Asking(Core):
     def scan(
         self,
         *,
+        run: Union[Text, Iterable[Text], None] = None,
         kind: Union[str, Iterable[str], None] = None,
         measure: bool = False,
         threads: Optional[int] = None,
@@ -129,6 +130,8 @@ class Asking(Core):
         """Walk the base directory and add a row for every array without one.
 
         Args:
+            run: Runs to look at, by name or pattern; by default everything. Only the folders of
+                these runs are walked, unless there is a pattern among them.
             kind: Kinds to add; by default all but ``checkpoint``.
             measure: Count bytes and files, which walks every array.
             threads: Number of threads; by default as many as fit the machine.
@@ -136,8 +139,11 @@ class Asking(Core):
                 installed and stderr is a terminal, or a callable that takes a :class:`Progress`.
         """
         number = arguments.count(threads, what="threads")
+        wanted = arguments.selection({"run": run, "kind": kind})
         with reporting(progress) as report:
-            found = self._native.scan(arguments.texts(kind, "a kind"), measure, number, report)
+            found = self._native.scan(wanted, measure, number, report)
+        if run is not None:
+            self._matched(wanted, stacklevel=3)
         return build(Scanned, found)
 
     @arguments.selecting

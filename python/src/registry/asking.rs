@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use dalsegno::DuGroup;
 use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
-use dalsegno::model::key::Kind;
 use dalsegno::{
     LocalArrayIdentifier, OnDisk, Question, RefreshOptions, ScanOptions, SealOptions, Target,
     Unmatched, VerifyOptions,
@@ -30,11 +29,6 @@ struct Verifying {
     indices: bool,
     read_data: bool,
     repair: bool,
-}
-
-fn kinds(texts: &[String]) -> PyResult<Vec<Kind>> {
-    let parse = |text: &String| text.parse().map_err(argument);
-    texts.iter().map(parse).collect()
 }
 
 #[pymethods]
@@ -338,14 +332,16 @@ impl PyRegistry {
     fn scan<'py>(
         &self,
         py: Python<'py>,
-        kind: Vec<String>,
+        selection: SelectionArguments,
         measure: bool,
         threads: Option<usize>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
+            let filter = selection.filter(py, &self.base)?;
             let options = ScanOptions::default()
-                .kinds(kinds(&kind)?)
+                .kinds(filter.kinds)
+                .runs(filter.runs)
                 .measure(measure)
                 // The range of the command line.
                 .threads(threads.map(|threads| threads.clamp(1, 256)));

@@ -167,25 +167,7 @@ pub(super) fn look(id: i64, key: &Key) -> Look {
 fn starts(filter: &Filter) -> Vec<PathBuf> {
     if !filter.below.is_empty() {
         let paths = filter.below.iter().map(|path| PathBuf::from(path.as_str()));
-        let paths: Vec<PathBuf> = paths.collect();
-        let is_inside = |path: &PathBuf| {
-            let mut others = paths.iter().filter(|other| *other != path);
-            others.any(|other| path.starts_with(other))
-        };
-        let mut outer: Vec<PathBuf> = paths
-            .iter()
-            .filter(|path| !is_inside(path))
-            .cloned()
-            .collect();
-        outer.sort_unstable();
-        outer.dedup();
-        return outer;
+        return scan::outermost(paths.collect());
     }
-    if filter.runs.is_empty() || filter.runs.iter().any(|pattern| pattern.is_glob()) {
-        return vec![PathBuf::new()];
-    }
-    // A text that breaks the rules of names is the name of no run.
-    let names = filter.runs.iter();
-    let names = names.filter_map(|pattern| pattern.as_str().parse::<RunName>().ok());
-    names.map(|name| name.as_str().into()).collect()
+    scan::run_folders(filter)
 }

@@ -30,4 +30,4 @@ pub use metadata::{changed_at, file_bytes, metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};
 pub use registries::registries_below;
-pub use walk::{WalkOptions, look_at, walk, walk_from};
+pub use walk::{WalkOptions, look_at, walk_from};

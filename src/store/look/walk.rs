@@ -76,26 +76,13 @@ impl Default for WalkOptions<'_> {
     }
 }
 
-/// Searches the base directory for arrays and checkpoints, and gives each event to `emit`, on this
-/// thread. What cannot be read gives a notice.
+/// Searches these folders of the base directory for arrays and checkpoints, and gives each event to
+/// `emit`, on this thread; the empty path is the base directory. What cannot be read gives a notice;
+/// a folder that does not exist counts as empty.
 ///
 /// # Errors
 /// - What `emit` returns; the walk then ends.
 /// - [`StorageError::Interrupted`] if the monitor cancels.
-pub fn walk<E: From<StorageError>>(
-    base: &Base,
-    options: WalkOptions<'_>,
-    monitor: &dyn Monitor,
-    emit: impl FnMut(Event) -> Result<(), E>,
-) -> Result<(), E> {
-    walk_from(base, &[PathBuf::new()], options, monitor, emit)
-}
-
-/// Searches these folders of the base directory as [`walk`] does. A folder that does not exist
-/// counts as empty.
-///
-/// # Errors
-/// As [`walk`].
 pub fn walk_from<E: From<StorageError>>(
     base: &Base,
     starts: &[PathBuf],
@@ -125,7 +112,7 @@ pub fn walk_from<E: From<StorageError>>(
 /// Looks for the data of known paths and gives each event to `emit`, on this thread.
 ///
 /// # Errors
-/// As [`walk`].
+/// As [`walk_from`].
 pub fn look_at<E: From<StorageError>>(
     base: &Base,
     options: WalkOptions<'_>,
