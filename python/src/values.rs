@@ -374,6 +374,37 @@ impl PyArtifact {
         format!("<Artifact{id}: {}, {}>", artifact.key, words.join(", "))
     }
 
+    /// For fsspec, which takes the path as it is spelled.
+    #[getter]
+    fn url(&self) -> String {
+        format!("file://{}", shown(&self.0.path()))
+    }
+
+    /// Opens the zarr array, by the zarr that is installed; of a container or a pyramid the group.
+    #[pyo3(signature = (mode="r", *, level=None))]
+    fn open<'py>(
+        slf: &Bound<'py, Self>,
+        mode: &str,
+        level: Option<i64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let opening = slf.py().import("dalsegno._opening")?;
+        opening.call_method1("open", (slf, mode, level))
+    }
+
+    /// Gives the array as a dask array, with the chunks that it has on disk.
+    #[pyo3(signature = (level=0))]
+    fn to_dask<'py>(slf: &Bound<'py, Self>, level: i64) -> PyResult<Bound<'py, PyAny>> {
+        let opening = slf.py().import("dalsegno._opening")?;
+        opening.call_method1("to_dask", (slf, level))
+    }
+
+    /// Gives the array as a `DataArray`: lazily if dask is installed, else read as a whole.
+    #[pyo3(signature = (level=0))]
+    fn to_xarray<'py>(slf: &Bound<'py, Self>, level: i64) -> PyResult<Bound<'py, PyAny>> {
+        let opening = slf.py().import("dalsegno._opening")?;
+        opening.call_method1("to_xarray", (slf, level))
+    }
+
     /// A table for notebooks.
     fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let showing = slf.py().import("dalsegno._showing")?;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -139,3 +141,130 @@ def test_verify_names_what_is_listed_and_gone(base: Path) -> None:
     registry.verify(repair=True)
     assert listed(container) == {"2/v/prediction": 1.0}
     assert not [found for found in registry.verify().findings if found.kind == "stale-list"]
+
+
+def made(registry: dalsegno.Registry, **attributes: Any) -> tuple[dalsegno.Artifact, Any]:
+    data = numpy.arange(64, dtype="uint8").reshape(8, 8)
+    identifier = registry.validation_prediction_array("my run", 1000, "d")
+    with registry.writing(identifier) as path:
+        write(path, data)
+        array: Any = zarr.open(str(path), mode="r+")
+        array.attrs.update(attributes)
+    (artifact,) = registry.list(kind="prediction")
+    return artifact, data
+
+
+def test_an_artifact_opens_as_the_array_that_it_is(base: Path) -> None:
+    registry = dalsegno.Registry(base, create=True)
+    artifact, data = made(registry)
+    array = artifact.open()
+    assert isinstance(array, zarr.Array) and numpy.array_equal(array[:], data)
+    with pytest.raises(Exception, match="(?i)read.?only"):
+        array[0, 0] = 1
+    artifact.open("r+")[0, 0] = 99
+    assert artifact.open()[0, 0] == 99
+    for mode in ("w", "a", "w-"):
+        with pytest.raises(ValueError, match="writing"):
+            artifact.open(mode)
+    assert artifact.open()[0, 0] == 99
+    with pytest.raises(ValueError, match="no levels"):
+        artifact.open(level=0)
+    group(base / "my run" / "snapshot.zarr", ["volumes/raw"])
+    registry.snapshot_container("my run")
+    (container,) = registry.list(kind="snapshot-container")
+    assert float(container.open()["volumes/raw"][0]) == 1.0
+    with pytest.raises(ValueError, match="container"):
+        container.to_dask()
+    removed = registry.remove(artifact, keep=True)
+    with pytest.raises(dalsegno.errors.NothingWrittenError, match="my run"):
+        artifact.open()
+    registry.restore(removed)
+    assert artifact.open()[0, 0] == 99
+
+
+def test_other_programs_take_a_path_or_an_url(base: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    artifact, _ = made(dalsegno.Registry(base, create=True))
+    assert artifact.url == f"file://{artifact.path}"
+    system, path = fsspec.core.url_to_fs(artifact.url)
+    assert Path(path) == artifact.path and system.isdir(path)
+    assert fsspec.utils.stringify_path(artifact) == str(artifact.path)
+
+
+def test_a_checkpoint_is_not_opened(base: Path) -> None:
+    registry = dalsegno.Registry(base, create=True)
+    with pytest.raises(ValueError, match="checkpoint"):
+        registry.record_checkpoint("r", 1).open()
+
+
+def test_an_array_of_n5_opens_by_the_zarr_that_reads_it(base: Path) -> None:
+    path = base / "r" / "validation.n5" / "1" / "d" / "prediction"
+    path.mkdir(parents=True)
+    (base / "r" / "validation.n5" / "attributes.json").write_text('{"n5": "2.0.0"}')
+    (path / "attributes.json").write_text(
+        '{"dimensions": [4], "blockSize": [2], "dataType": "uint8", "compression": {"type": "raw"}}'
+    )
+    registry = dalsegno.Registry(base, create=True)
+    registry.scan()
+    (artifact,) = registry.list()
+    if zarr.__version__.startswith("2."):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert artifact.open().shape == (4,)
+    else:
+        with pytest.raises(ImportError, match="does not read N5"):
+            artifact.open()
+
+
+def test_an_artifact_is_a_dask_array_and_a_data_array(base: Path) -> None:
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("xarray")
+    artifact, data = made(dalsegno.Registry(base, create=True), axis_names=["z", "y"], voxel=4)
+    lazy = artifact.to_dask()
+    assert lazy.chunks == ((4, 4), (4, 4)) and numpy.array_equal(lazy.compute(), data)
+    named = artifact.to_xarray()
+    assert named.dims == ("z", "y") and named.name == "d" and named.attrs["voxel"] == 4
+    assert dask.is_dask_collection(named.data) and numpy.array_equal(named.values, data)
+    artifact.open("r+").attrs["axis_names"] = ["z"]
+    assert artifact.to_xarray().dims == ("dim_0", "dim_1"), "one name for two axes names none"
+
+
+def test_a_pyramid_opens_as_its_group_or_one_level(base: Path) -> None:
+    path = base / "r" / "validation.zarr" / "1" / "d" / "prediction"
+    root: Any = zarr.open_group(str(path), mode="w")
+    for level in range(2):
+        write(path / f"s{level}", numpy.full((8 >> level, 8 >> level), level, dtype="uint8"))
+    datasets = [{"path": f"s{level}", "coordinateTransformations": []} for level in range(2)]
+    root.attrs["multiscales"] = [{"version": "0.4", "axes": [], "datasets": datasets}]
+    registry = dalsegno.Registry(base, create=True)
+    registry.scan()
+    (artifact,) = registry.list()
+    assert artifact.levels == ("s0", "s1")
+    assert artifact.open()["s1"].shape == (4, 4)
+    assert artifact.open(level=1).shape == (4, 4) and artifact.open(level=0).shape == (8, 8)
+    with pytest.raises(ValueError, match="levels 0 to 1"):
+        artifact.open(level=2)
+    pytest.importorskip("dask")
+    assert artifact.to_dask().shape == (8, 8) and artifact.to_dask(1).shape == (4, 4)
+
+
+def test_what_is_not_installed_is_named_with_what_else_to_type(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact, data = made(dalsegno.Registry(base, create=True))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "xarray", None)
+        with pytest.raises(ImportError, match="pip install xarray"):
+            artifact.to_xarray()
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "dask.array", None)
+        without.setitem(sys.modules, "dask", None)
+        with pytest.raises(ImportError, match=r"pip install 'dask\[array\]'"):
+            artifact.to_dask()
+        if importlib.util.find_spec("xarray") is not None:
+            assert numpy.array_equal(artifact.to_xarray().values, data), "read as a whole"
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "zarr", None)
+        for call in (artifact.open, artifact.to_dask, artifact.to_xarray):
+            with pytest.raises(ImportError, match="pip install zarr; or give artifact.path"):
+                call()

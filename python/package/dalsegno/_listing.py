@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import operator
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, SupportsIndex, Union, ov
 
 from ._error import Error
 from ._native import Artifact
+from ._opening import imported
 from ._showing import MOST, Rows, Table, counted, of_artifacts, of_values
 from .values import Operation, build
 
@@ -164,7 +164,7 @@ class Listing(Sequence[Artifact]):
         Raises:
             ImportError: pyarrow is not installed.
         """
-        arrow = _imported("pyarrow", "an Arrow table")
+        arrow = imported("pyarrow", "an Arrow table")
         fields = []
         for name in COLUMNS:
             kind = arrow.string()
@@ -196,7 +196,7 @@ class Listing(Sequence[Artifact]):
         Raises:
             ImportError: pandas is not installed.
         """
-        pandas = _imported("pandas", "a data frame")
+        pandas = imported("pandas", "a data frame")
         frame = pandas.DataFrame(list(self._values()), columns=list(COLUMNS))
         kinds = {name: "string" for name in COLUMNS if name not in _LISTS}
         kinds.update({name: "Int64" for name in _NUMBERS})
@@ -301,10 +301,3 @@ def _paged(
             left -= len(page)
         most = size if left is None else min(size, left)
         page = read(page[-1]["id"], most) if len(page) == size and most > 0 else []
-
-
-def _imported(name: str, what: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"{what} takes {name}: pip install {name}") from None

@@ -183,6 +183,36 @@ class Artifact:
         """Names of the pins that bind it."""
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that ``dalsegno list --json`` has."""
+    @property
+    def url(self) -> str:
+        """Its path for fsspec: ``file://`` and the path as it is spelled."""
+    def open(self, mode: str = "r", *, level: int | None = None) -> Any:
+        """Open its zarr array, by the zarr that is installed (2 or 3); of a container or a pyramid
+        the zarr group.
+
+        Args:
+            mode: ``r`` to read, ``r+`` to change what is there.
+            level: One level of a pyramid, the finest is 0.
+
+        Raises:
+            ImportError: zarr is not installed, or cannot read N5; ``path`` and ``url`` are for
+                other programs.
+            NothingWrittenError: There is no data.
+        """
+    def to_dask(self, level: int = 0) -> Any:
+        """Give it as a dask array, with the chunks that it has on disk; of a pyramid a level.
+
+        Raises:
+            ImportError: zarr or dask is not installed.
+        """
+    def to_xarray(self, level: int = 0) -> Any:
+        """Give it as an ``xarray.DataArray``: lazily if dask is installed, else read as a whole;
+        of a pyramid a level. Axes are named as the array names them, by zarr's
+        ``dimension_names``, xarray's ``_ARRAY_DIMENSIONS`` or funlib's ``axis_names``.
+
+        Raises:
+            ImportError: zarr or xarray is not installed.
+        """
     def _repr_html_(self) -> str:
         """Give its fields as a table, for notebooks."""
     def __fspath__(self) -> str: ...
@@ -292,7 +322,11 @@ class Registry:
     ) -> list[Artifact]: ...
     def unseal(self, chosen: Sequence[Artifact]) -> int: ...
     def scan(
-        self, kind: Sequence[str], measure: bool, threads: int | None, progress: _Report | None
+        self,
+        selection: dict[str, Any],
+        measure: bool,
+        threads: int | None,
+        progress: _Report | None,
     ) -> dict[str, Any]: ...
     def verify(
         self, selection: dict[str, Any], how: dict[str, Any], progress: _Report | None
