@@ -44,7 +44,11 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         kinds: command.kind.clone(),
         measure: command.measure,
         threads: command.threads.get(),
-        runs: command.run.iter().map(|run| context.run_text(run).into()).collect(),
+        runs: command
+            .run
+            .iter()
+            .map(|run| context.run_text(run).into())
+            .collect(),
     };
     let asked = options.filter();
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));

@@ -411,7 +411,10 @@ fn a_scan_of_a_run_looks_at_no_other() {
         scan --run 'm*' --json",
     );
     assert_transcript!("scan_of_a_run", text);
-    assert_ne!(world.transcript("list --run mito -0 --no-refresh --quiet"), of_mito);
+    assert_ne!(
+        world.transcript("list --run mito -0 --no-refresh --quiet"),
+        of_mito
+    );
     let [mito, er, fresh] = &new;
     assert!(rows(&world).contains(mito) && rows(&world).contains(fresh));
     assert!(!rows(&world).contains(er));
@@ -420,8 +423,14 @@ fn a_scan_of_a_run_looks_at_no_other() {
     let gone = world.transcript("scan --run mito");
     assert!(gone.contains("gone"), "{gone}");
     let er = world.transcript("list --run er --state missing -0 --no-refresh --quiet");
-    assert!(!er.contains("er/validation.zarr"), "no row of another run changes: {er}");
+    assert!(
+        !er.contains("er/validation.zarr"),
+        "no row of another run changes: {er}"
+    );
     // A run whose folder is gone is still a run.
     let text = world.transcript("scan --run er --run 'nothing*'");
-    assert!(text.contains("gone") && !text.contains("no run \"er\""), "{text}");
+    assert!(
+        text.contains("gone") && !text.contains("no run \"er\""),
+        "{text}"
+    );
 }
