@@ -54,6 +54,7 @@ mod levels;
 mod lookup;
 mod names;
 mod observe;
+mod order;
 mod pins;
 mod places;
 mod query;

@@ -97,7 +97,11 @@ pub(super) fn names_run(is_glob: bool) -> String {
 const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
      SELECT bound.run_id FROM pinned \
      CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
-     AND (EXISTS (SELECT 1 FROM pinned WHERE pinned.artifact_id = a.id) \
+     AND ";
+
+/// Whether any pin binds a row.
+pub(super) const PINNED_ROW: &str = "(EXISTS (SELECT 1 FROM pinned \
+       WHERE pinned.artifact_id = a.id) \
        OR EXISTS (SELECT 1 FROM pin_scope AS s WHERE s.run_id = a.run_id \
          AND ((s.first IS NULL OR a.iteration >= s.first) \
            AND (s.last IS NULL OR a.iteration <= s.last) \
@@ -153,6 +157,7 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
     });
     if filter.pinned {
         query.sql.push_str(PINNED);
+        query.sql.push_str(PINNED_ROW);
     }
     if let Some(bytes) = filter.min_bytes {
         query.sql.push_str(" AND a.bytes >= ?");

@@ -5,6 +5,8 @@ use super::fail::Failure;
 use super::flags::Format;
 use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
 use crate::model::artifact::Artifact;
+use crate::model::key::{Key, Kind};
+use crate::model::layout;
 
 impl Record for Artifact {
     const NAME: &'static str = "artifacts";
@@ -12,6 +14,7 @@ impl Record for Artifact {
         Column("RUN", Align::Text),
         Column("ITERATION", Align::Right),
         Column("KIND", Align::Left),
+        Column("CONTAINER", Align::Rare),
         Column("DATASET", Align::Text),
         Column("PARAMETERS", Align::Text),
         Column("STATE", Align::Left),
@@ -60,6 +63,7 @@ impl Record for Artifact {
             self.key.run().to_string(),
             or_dash(self.key.iteration()),
             self.key.kind().to_string(),
+            container_cell(&self.key),
             or_dash(self.key.dataset()),
             or_dash(self.key.parameters()),
             self.state.to_string(),
@@ -105,6 +109,24 @@ impl Record for Artifact {
             or_empty(self.chunks_there),
             or_empty(self.chunks_expected()),
         ]
+    }
+}
+
+/// Folder of an array's container in its run; `-` if its kind says it.
+pub(super) fn container_cell(key: &Key) -> String {
+    let location = layout::locate(key);
+    let run = format!("{}/", key.run());
+    let container = location.container.strip_prefix(&run).unwrap_or_default();
+    let usual = match key.kind() {
+        Kind::Snapshot => layout::SNAPSHOT_CONTAINER,
+        Kind::Array => "",
+        _ => layout::VALIDATION_CONTAINER,
+    };
+    let is_said = location.array.is_none() || key.kind() == Kind::Checkpoint;
+    match container {
+        "" => "-".to_owned(),
+        _ if is_said || container == usual => "-".to_owned(),
+        container => container.to_owned(),
     }
 }
 

@@ -4,10 +4,14 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
-use super::render::{Align, Column, Record, Rows, or_empty, total_cells, total_fields};
+use super::flags::{Format, Output};
+use super::render::{
+    Align, Column, Record, Rows, count, or_empty, total_cells, total_fields, total_text,
+};
 use super::selection::Asked;
+use super::sorting::Sorting;
 use crate::catalog::IterationRow;
+use crate::model::size::Total;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
@@ -24,6 +28,8 @@ pub(super) struct Iterations {
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
+    #[command(flatten)]
+    sorting: Sorting,
     #[command(flatten)]
     output: Output,
 }
@@ -125,22 +131,40 @@ impl Record for IterationRow {
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
     // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
+    let sort_by = command
+        .sorting
+        .field::<IterationRow>()
+        .map_err(|why| Failure::usage(why, "dalsegno iterations --help"))?;
     let format = context.format(command.output);
     context.warns_of_damage.set(true);
     let filter = |registry: &Registry| command.asked.filter(context, registry);
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no iteration that matches is recorded with data";
     let mut rows = Rows::new::<IterationRow>(context, format)?;
+    let mut total = Total::default();
+    let mut kept = Vec::new();
     let mut failure = None;
     registry.iterations(&filter, |row| {
+        total.merge(row.total);
         // The callback returns errors of the library; a failed write is kept for afterwards.
-        if failure.is_none() {
-            failure = rows.push(&row).err();
+        match sort_by {
+            Some(_) => kept.push(row),
+            None if failure.is_none() => failure = rows.push(&row).err(),
+            None => {}
         }
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
+    if let Some(field) = sort_by {
+        command.sorting.sort(&mut kept, field);
+        kept.iter().try_for_each(|row| rows.push(row))?;
+    }
     let written = rows.finish(nothing)?;
+    // For people; in the other formats, stdout has the numbers to sum.
+    if format == Format::Table && written > 0 {
+        let rows = count(written, "iteration");
+        context.say(&format!("{rows}, {}", total_text(&total)));
+    }
     context.say_nothing(&registry, &filter, format, (written, nothing))?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -47,6 +47,7 @@ mod score;
 mod seal;
 mod selection;
 mod show;
+mod sorting;
 mod subjects;
 mod target;
 mod time;

@@ -4,12 +4,15 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Format, Output};
 use super::render::{
-    Align, Column, Record, Rows, or_dash, or_empty, short_time, total_cells, total_fields,
+    Align, Column, Record, Rows, count, or_dash, or_empty, short_time, total_cells, total_fields,
+    total_text,
 };
 use super::selection::Asked;
+use super::sorting::Sorting;
 use crate::catalog::RunRow;
+use crate::model::size::Total;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
@@ -24,6 +27,8 @@ pub(super) struct Runs {
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
+    #[command(flatten)]
+    sorting: Sorting,
     #[command(flatten)]
     output: Output,
 }
@@ -106,21 +111,39 @@ impl Record for RunRow {
 
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
+    let sort_by = command
+        .sorting
+        .field::<RunRow>()
+        .map_err(|why| Failure::usage(why, "dalsegno runs --help"))?;
     let format = context.format(command.output);
     let filter = |registry: &Registry| command.asked.filter(context, registry);
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
     let mut rows = Rows::new::<RunRow>(context, format)?;
+    let mut total = Total::default();
+    let mut kept = Vec::new();
     let mut failure = None;
     registry.runs(&filter, |row| {
+        total.merge(row.total);
         // The callback returns errors of the library; a failed write is kept for afterwards.
-        if failure.is_none() {
-            failure = rows.push(&row).err();
+        match sort_by {
+            Some(_) => kept.push(row),
+            None if failure.is_none() => failure = rows.push(&row).err(),
+            None => {}
         }
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
+    if let Some(field) = sort_by {
+        command.sorting.sort(&mut kept, field);
+        kept.iter().try_for_each(|row| rows.push(row))?;
+    }
     let written = rows.finish(&nothing)?;
+    // For people; in the other formats, stdout has the numbers to sum.
+    if format == Format::Table && written > 0 {
+        let rows = count(written, "run");
+        context.say(&format!("{rows}, {}", total_text(&total)));
+    }
     context.say_nothing(&registry, &filter, format, (written, &nothing))?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -22,6 +22,7 @@ pub(crate) mod nearest;
 pub mod note;
 pub(crate) mod observation;
 pub mod operation;
+pub mod order;
 pub(crate) mod pattern;
 pub mod pin;
 pub mod progress;

@@ -40,6 +40,7 @@ use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::name::{DatasetName, is_container_name};
 use crate::model::operation::{Action, NewOperation};
+use crate::model::order::Order;
 use crate::model::progress::{Monitor, Silent};
 use crate::ops::others::{self, OtherUse};
 use crate::ops::recover::Recovery;
@@ -266,6 +267,21 @@ impl Registry {
     ) -> Result<()> {
         self.catalog
             .list(filter, self.clock.now(), Selected::All, each)
+    }
+
+    /// Passes every artifact of a selection to `each`, in an order, until it breaks. The catalog
+    /// sorts them before it gives the first.
+    ///
+    /// # Errors
+    /// As [`Registry::list`].
+    pub fn list_by(
+        &self,
+        filter: &Filter,
+        order: &Order,
+        each: impl FnMut(Artifact) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        self.catalog.list_by(filter, now, order, each)
     }
 
     /// Returns every artifact of a selection, in the order of [`Registry::list`].

@@ -33,6 +33,7 @@ mod rebuild;
 mod removal;
 mod renaming;
 mod short;
+mod sorting;
 mod terminal;
 mod trash;
 mod verify;

@@ -168,10 +168,10 @@ fn no_line_of_a_table_is_wider_than_its_terminal() {
             let mut lines = 0;
             for line in text.lines() {
                 // What is said below the table is text, which a terminal may wrap.
-                if ["total ", "would "]
+                let said = ["total ", "would "]
                     .iter()
-                    .any(|word| line.starts_with(word))
-                {
+                    .any(|word| line.starts_with(word));
+                if said || line.ends_with("(not counted)") {
                     break;
                 }
                 let is_word = line.trim().split(' ').count() == 1;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::summary;
+use crate::cli::artifacts::container_cell;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
@@ -20,6 +21,7 @@ impl Record for PlanLine {
         Column("RUN", Align::Text),
         Column("ITERATION", Align::Right),
         Column("KIND", Align::Left),
+        Column("CONTAINER", Align::Rare),
         Column("DATASET", Align::Text),
         Column("PARAMETERS", Align::Text),
         Column("AGE", Align::Right),
@@ -51,6 +53,7 @@ impl Record for PlanLine {
             key.run().to_string(),
             or_dash(key.iteration()),
             key.kind().to_string(),
+            container_cell(key),
             or_dash(key.dataset()),
             or_dash(key.parameters()),
             or_dash(self.age.map(short_age)),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::plan::{NOTHING, reasons};
+use crate::cli::artifacts::container_cell;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
@@ -25,6 +26,7 @@ const GOING: &[Column] = &[
     Column("RUN", Align::Text),
     Column("ITERATION", Align::Right),
     Column("KIND", Align::Left),
+    Column("CONTAINER", Align::Rare),
     Column("DATASET", Align::Text),
     Column("PARAMETERS", Align::Text),
     Column("AGE", Align::Right),
@@ -95,6 +97,7 @@ fn going(line: &PlanLine) -> Vec<String> {
         key.run().to_string(),
         or_dash(key.iteration()),
         key.kind().to_string(),
+        container_cell(key),
         or_dash(key.dataset()),
         or_dash(key.parameters()),
         or_dash(line.age.map(short_age)),

@@ -49,6 +49,7 @@ pub(super) struct Prose {
 /// Makes a page as narrow as a terminal of `limit` columns.
 pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     let align = |index: usize| heads.columns[index].1;
+    let is_text = |index: usize| matches!(align(index), Align::Text | Align::Rare);
     let heading = |index: usize| heads.columns[index].0.width();
     // Bars go first: they repeat a number of the same row, or are there only if there is room.
     page.shown.retain(|&index| align(index) != Align::Bar);
@@ -61,7 +62,7 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
         }
     }
     let mut texts: Vec<usize> = page.shown.clone();
-    texts.retain(|&index| align(index) == Align::Text);
+    texts.retain(|&index| is_text(index));
     texts.sort_by_key(|&index| std::cmp::Reverse(page.widths[index]));
     for index in texts {
         if page.width() > limit {
@@ -73,7 +74,7 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     wrap_last(page, heads, limit);
     let narrow = |page: &mut Page, least: usize| {
         page.narrow(limit, |index, width| {
-            align(index) == Align::Text && width > least.max(heading(index))
+            is_text(index) && width > least.max(heading(index))
         });
     };
     narrow(page, READABLE);

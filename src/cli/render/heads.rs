@@ -10,6 +10,8 @@ pub(in crate::cli) enum Align {
     Left,
     /// Left. On a narrow terminal, what all cells have in common is folded, and then cells are cut.
     Text,
+    /// As text; not shown on a page of which no row has a value.
+    Rare,
     /// Left, the last column: sentences, which are wrapped on a narrow terminal.
     Prose,
     Right,

@@ -31,6 +31,8 @@ pub(super) struct Table {
     colour: bool,
     room: Room,
     rows: Vec<Vec<String>>,
+    /// The columns of the last page.
+    shown: Vec<usize>,
     widths: Vec<usize>,
     any: bool,
 }
@@ -44,6 +46,7 @@ impl Table {
             colour,
             room,
             rows: Vec::new(),
+            shown: Vec::new(),
             any: false,
         }
     }
@@ -71,8 +74,10 @@ impl Table {
             }
         }
         let columns = &self.heads.columns;
-        let drawn = |&index: &usize| {
-            columns[index].1 != Align::Bar || (self.room != Room::Pipe && widths[index] > 0)
+        let drawn = |&index: &usize| match columns[index].1 {
+            Align::Bar => self.room != Room::Pipe && widths[index] > 0,
+            Align::Rare => self.rows.iter().any(|row| row[index] != "-"),
+            _ => true,
         };
         let shown: Vec<usize> = (0..columns.len()).filter(drawn).collect();
         let rows = std::mem::take(&mut self.rows);
@@ -81,7 +86,8 @@ impl Table {
             _ => None,
         };
         // A page that was made to fit has columns of its own, and needs its own heading.
-        let heading = !self.any || limit.is_some();
+        let heading = !self.any || limit.is_some() || self.shown != shown;
+        self.shown.clone_from(&shown);
         let mut page = Page {
             rows,
             shown,
@@ -161,7 +167,9 @@ fn pad(cell: &str, width: usize, align: Align) -> String {
     let gap = " ".repeat(width.saturating_sub(cell.width()));
     match align {
         Align::Right => gap + cell,
-        Align::Left | Align::Text | Align::Prose | Align::Bar => cell.to_owned() + &gap,
+        Align::Left | Align::Text | Align::Rare | Align::Prose | Align::Bar => {
+            cell.to_owned() + &gap
+        }
     }
 }
 
