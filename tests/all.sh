@@ -41,7 +41,8 @@ leave_out() {
 begin "tools that the tests call"
 # A program, and the Debian package that has it.
 missing=()
-for pair in strace:strace sqlite3:sqlite3 python3:python3 cc:gcc unshare:util-linux; do
+for pair in strace:strace sqlite3:sqlite3 python3:python3 cc:gcc unshare:util-linux zsh:zsh \
+    fish:fish; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

@@ -145,7 +145,7 @@ pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure
         Command::Rebuild(command) => rebuild::run(context, &command.0),
         Command::Publish(command) => publish::run(context, &command.0),
         Command::Demo(command) => demo::run(context, &command.0, run_words),
-        Command::Completions(command) => completions::run(context, &command.0, full_command()),
+        Command::Completions(command) => completions::run(context, &command.0),
         Command::Man(command) => man::run(context, &command.0, full_command()),
     }
 }

@@ -9,6 +9,7 @@
 mod artifacts;
 mod columns;
 mod commands;
+mod complete;
 mod completions;
 mod context;
 mod demo;
@@ -71,6 +72,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Does the same for a host that ends the process itself, such as Python.
 pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if complete::complete(&arguments) {
+        return 0;
+    }
     let arguments = match commands::parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

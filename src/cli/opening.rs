@@ -340,7 +340,7 @@ impl Context {
 }
 
 /// The nearest folder, from this one upwards, with a registry or something in its place.
-fn nearest_base(here: &Path) -> Option<&Path> {
+pub(super) fn nearest_base(here: &Path) -> Option<&Path> {
     here.ancestors()
         .find(|folder| match RegistryDir::exists(folder) {
             Ok(exists) => exists,

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::Registry;
+#[cfg(feature = "cli")]
+use crate::catalog::NameOf;
 use crate::error::Result;
 use crate::model::artifact::Artifact;
 use crate::model::filter::{Filter, Pattern};
@@ -64,6 +66,18 @@ impl Registry {
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn unmatched_metrics(&self, metrics: &[Pattern]) -> Result<Vec<Unmatched>> {
         unmatched::unmatched_metrics(&self.catalog, metrics)
+    }
+
+    /// Names that begin with a text, sorted, at most some thousands.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names(&self, of: NameOf, start: &str) -> Result<Vec<String>> {
+        Ok(self.catalog.names(of, start)?)
+    }
+
+    /// Names of the metrics that any score has.
+    #[cfg(feature = "cli")]
+    pub(crate) fn metrics(&self) -> Result<Vec<String>> {
+        Ok(self.catalog.scored_metrics()?)
     }
 
     /// Whether a filter selects any artifact, whatever its state, age, owner and size.

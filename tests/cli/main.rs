@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod clock;
+mod complete;
 mod damaged;
 mod disk_use;
 mod doctor;

@@ -36,7 +36,7 @@ pub(crate) fn answered_in(world: &World, folder: &str, line: &str, answer: &str)
 }
 
 /// Runs a program on a terminal; stdin is the terminal if there is an answer.
-fn spoken(
+pub(crate) fn spoken(
     command: &mut Command,
     columns: u16,
     answer: &str,

@@ -1,0 +1,292 @@
+//! Completion in shells: names from the catalog, as they are now.
+//!
+//! The script of `completions` calls this program with [`VARIABLE`] set and the words typed so far.
+//! The catalog is read, never written, in a thread of its own, and not waited for beyond
+//! [`PATIENCE`]: a shell that waits for a lock or a file system is worse than no completion. So is
+//! one that prints an error, and every error gives no names.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::Arg;
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::commands::full_command;
+use super::opening::nearest_base;
+use crate::catalog::NameOf;
+use crate::error::Result;
+use crate::model::artifact::State;
+use crate::model::key::Kind;
+use crate::model::operation::HistoryFilter;
+use crate::registry::{Options, Registry};
+
+/// The environment variable that asks for completion; its value is the shell.
+const VARIABLE: &str = "_DALSEGNO_COMPLETE";
+/// How long the catalog may take. A build without optimisation is slower by far.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 5_000 } else { 40 });
+/// Names that are offered; more would fill the screen.
+const MOST: usize = 1_000;
+/// Operations that are offered: the newest.
+const MOST_OPERATIONS: usize = 50;
+
+/// What an argument names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Completes {
+    Name(NameOf),
+    Kinds,
+    States,
+    Policies,
+    Metrics,
+    Operations,
+    Removals,
+    /// Removals, or paths.
+    Restorable,
+    /// Paths, and runs.
+    Paths,
+}
+
+/// The arguments by their ids, which mean the same in every command.
+const ARGUMENTS: [(&str, Completes); 19] = [
+    ("run", Completes::Name(NameOf::Run)),
+    ("exclude_run", Completes::Name(NameOf::Run)),
+    ("whole_run", Completes::Name(NameOf::Run)),
+    ("dataset", Completes::Name(NameOf::Dataset)),
+    ("exclude_dataset", Completes::Name(NameOf::Dataset)),
+    ("parameters", Completes::Name(NameOf::Parameters)),
+    ("exclude_parameters", Completes::Name(NameOf::Parameters)),
+    ("name", Completes::Name(NameOf::Pin)),
+    ("kind", Completes::Kinds),
+    ("exclude_kind", Completes::Kinds),
+    ("state", Completes::States),
+    ("policy", Completes::Policies),
+    ("metric", Completes::Metrics),
+    ("values", Completes::Metrics),
+    ("operation", Completes::Operations),
+    ("removals", Completes::Removals),
+    ("what", Completes::Restorable),
+    ("paths", Completes::Paths),
+    ("explain", Completes::Paths),
+];
+
+/// Answers a shell that completes a command line. Says whether one did.
+pub(super) fn complete(arguments: &[OsString]) -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    let here = std::env::current_dir().ok();
+    // A word that cannot be completed is no error.
+    CompleteEnv::with_factory(command)
+        .var(VARIABLE)
+        .try_complete(arguments.iter().cloned(), here.as_deref())
+        .unwrap_or(true)
+}
+
+/// The script by which a shell calls [`complete`].
+pub(super) fn script(shell: &str) -> std::io::Result<Vec<u8>> {
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    let shell = shells.completer(shell);
+    let shell = shell.ok_or_else(|| std::io::Error::other("this shell has no completion"))?;
+    // By its name: the shell finds the program that it runs.
+    let name = "dalsegno";
+    shell.write_registration(VARIABLE, name, name, name, &mut script)?;
+    Ok(script)
+}
+
+fn command() -> clap::Command {
+    completed(full_command())
+}
+
+/// A command, and those below it, with what their arguments complete.
+fn completed(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| match completes(&argument) {
+            Some(what) => argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+                candidates(what, typed)
+            })),
+            None => argument,
+        })
+        .mut_subcommands(completed)
+}
+
+fn completes(argument: &Arg) -> Option<Completes> {
+    // A flag has no value.
+    if !argument.get_action().takes_values() {
+        return None;
+    }
+    let id = argument.get_id().as_str();
+    let known = ARGUMENTS.iter().find(|(known, _)| *known == id);
+    known.map(|(_, what)| *what)
+}
+
+fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = match what {
+        Completes::Paths | Completes::Restorable => PathCompleter::any().complete(typed),
+        _ => Vec::new(),
+    };
+    let Some(typed) = typed.to_str() else {
+        return found;
+    };
+    let is_bash = std::env::var_os(VARIABLE_OF_BASH).is_some();
+    let start = match is_bash {
+        true => unquoted(typed),
+        false => typed.to_owned(),
+    };
+    let names = match what {
+        Completes::Kinds => Kind::ALL.iter().map(ToString::to_string).collect(),
+        Completes::States => State::ALL.iter().map(ToString::to_string).collect(),
+        // A path that is there says more than a run of the same name.
+        Completes::Paths if !found.is_empty() => Vec::new(),
+        what => in_time(what, start.clone()),
+    };
+    let names = names.into_iter().filter(|name| name.starts_with(&start));
+    found.extend(names.take(MOST).map(|name| {
+        CompletionCandidate::new(match is_bash {
+            true => quoted(&name),
+            false => name,
+        })
+    }));
+    found
+}
+
+/// Set by the script of bash alone, which inserts candidates as they are.
+const VARIABLE_OF_BASH: &str = "_CLAP_COMPLETE_COMP_TYPE";
+
+/// What a half-typed word of bash means.
+fn unquoted(word: &str) -> String {
+    let inside = word.trim_start_matches(['\'', '"']);
+    inside.chars().filter(|c| *c != '\\').collect()
+}
+
+/// A name as a word of bash.
+fn quoted(name: &str) -> String {
+    let mut word = String::with_capacity(name.len());
+    for character in name.chars() {
+        if !character.is_alphanumeric() && !"/._-+=,:@%".contains(character) {
+            word.push('\\');
+        }
+        word.push(character);
+    }
+    word
+}
+
+/// Asks the catalog, for no longer than [`PATIENCE`].
+fn in_time(what: Completes, start: String) -> Vec<String> {
+    let (send, receive) = mpsc::channel();
+    // Not joined: a thread that hangs on a file system ends with the process.
+    let asked = std::thread::Builder::new().spawn(move || {
+        let _ = send.send(ask(what, &start).unwrap_or_default());
+    });
+    match asked {
+        Ok(_) => receive.recv_timeout(PATIENCE).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
+    let Some(base) = base() else {
+        return Ok(Vec::new());
+    };
+    let mut options = Options::new().read_only(true).lock_timeout(Duration::ZERO);
+    if let Some(catalog) = given("--catalog", "DALSEGNO_CATALOG") {
+        options = options.catalog(catalog);
+    }
+    let registry = options.open(base)?;
+    match what {
+        Completes::Name(of) => registry.names(of, start),
+        Completes::Paths => registry.names(NameOf::Run, start),
+        Completes::Policies => Ok(registry.policies().keys().cloned().collect()),
+        Completes::Metrics => registry.metrics(),
+        Completes::Operations => operations(&registry),
+        Completes::Removals | Completes::Restorable => {
+            let removals = registry.trash()?;
+            Ok(removals
+                .iter()
+                .map(|removal| removal.id.to_string())
+                .collect())
+        }
+        Completes::Kinds | Completes::States => Ok(Vec::new()),
+    }
+}
+
+/// The newest operations, by their numbers.
+fn operations(registry: &Registry) -> Result<Vec<String>> {
+    let mut numbers = Vec::new();
+    registry.history(&HistoryFilter::default(), |operation| {
+        numbers.push(operation.id.to_string());
+        Ok(match numbers.len() < MOST_OPERATIONS {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    })?;
+    Ok(numbers)
+}
+
+/// The base directory that the words name, or the environment, or the current folder.
+fn base() -> Option<PathBuf> {
+    given("--base", "DALSEGNO_BASE").or_else(|| {
+        let here = std::env::current_dir().ok()?;
+        nearest_base(&here).map(PathBuf::from)
+    })
+}
+
+/// The value of a global flag among the words, or of its environment variable.
+fn given(flag: &str, variable: &str) -> Option<PathBuf> {
+    // Before these, the words of a host of this program may come, such as Python.
+    let words: Vec<OsString> = std::env::args_os()
+        .skip_while(|word| word != "--")
+        .collect();
+    let mut found = None;
+    for (at, word) in words.iter().enumerate() {
+        let text = word.to_str().unwrap_or_default();
+        match text.strip_prefix(flag) {
+            Some("") => found = words.get(at + 1).cloned(),
+            Some(value) if value.starts_with('=') => found = Some(value[1..].into()),
+            _ => {}
+        }
+    }
+    let found = found.or_else(|| std::env::var_os(variable));
+    found.filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn ids(command: &clap::Command, found: &mut BTreeSet<String>) {
+        let arguments = command
+            .get_arguments()
+            .filter(|it| it.get_action().takes_values());
+        found.extend(arguments.map(|argument| argument.get_id().to_string()));
+        command
+            .get_subcommands()
+            .for_each(|below| ids(below, found));
+    }
+
+    #[test]
+    fn every_completed_argument_exists() {
+        let mut known = BTreeSet::new();
+        ids(&full_command(), &mut known);
+        for (id, _) in ARGUMENTS {
+            assert!(known.contains(id), "{id}");
+        }
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_word_of_bash_reads_back() {
+        for name in ["plain", "run [a]", "a'b\"c", "x=1,y:2", "$HOME *", "é"] {
+            assert_eq!(unquoted(&quoted(name)), name);
+        }
+        assert_eq!(quoted("run [a]"), "run\\ \\[a\\]");
+        assert_eq!(unquoted("'run [a"), "run [a");
+    }
+}

@@ -1,0 +1,233 @@
+//! Completion: what the program answers to shells, and what shells make of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::lock::take;
+use crate::terminal::spoken;
+use crate::world::{World, stdout};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dalsegno");
+
+/// A world in which something of each sort has a name.
+fn named() -> World {
+    let world = World::scanned();
+    let config = world.base.join(".dalsegno/config.toml");
+    let mut text = fs::read_to_string(&config).unwrap_or_default();
+    text.push_str("\n[policy.weekly]\nrun = [\"mito\"]\n[policy.weekly.output]\nkeep-last = 1\n");
+    fs::write(&config, text).unwrap();
+    let said = world.transcript(
+        "record output --run 'run [a]' --iteration 1 --dataset 'crop 3' --parameters 't:0.5'
+        pin figure-3 --run er --reason plots
+        score --run mito --iteration 1000 voi=0.5
+        rm mito/extra.zarr/mesh --trash --yes",
+    );
+    assert!(!said.contains("exit"), "{said}");
+    world
+}
+
+/// What a shell is answered that completes the last of these words, as it asks for itself.
+fn answer(world: &World, folder: &Path, shell: &str, words: &[&str]) -> Vec<String> {
+    let mut command = asked(world, folder, shell, words);
+    let text = stdout(&mut command);
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+fn asked(world: &World, folder: &Path, shell: &str, words: &[&str]) -> Command {
+    let mut command = world.program();
+    command
+        .current_dir(folder)
+        .env("_DALSEGNO_COMPLETE", shell)
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .env("_CLAP_IFS", "\n")
+        .args(["--", "dalsegno"])
+        .args(words);
+    command
+}
+
+#[test]
+fn names_come_from_the_catalog() {
+    let world = named();
+    let trash = stdout(world.program().args(["trash", "list", "--jsonl"]));
+    let removal: serde_json::Value = serde_json::from_str(&trash).unwrap();
+    let removal = removal["removal"]
+        .as_str()
+        .or(removal["id"].as_str())
+        .unwrap();
+    let cases: [(&[&str], &[&str]); 22] = [
+        (&["list", "--run", ""], &["er", "mito", "run [a]"]),
+        (&["list", "--run", "m"], &["mito"]),
+        (&["list", "--run=m"], &["--run=mito"]),
+        (&["gc", "--exclude-run", "e"], &["er"]),
+        (&["rm", "--whole-run", "mi"], &["mito"]),
+        (&["mv", "mi"], &["mito"]),
+        (&["record", "output", "--run", "mi"], &["mito"]),
+        (&["list", "--dataset", "cro"], &["crop 3", "crop1", "crop2"]),
+        (&["list", "--parameters", "thr"], &["threshold_127"]),
+        (
+            &["list", "--kind", "snap"],
+            &["snapshot", "snapshot-container"],
+        ),
+        (&["list", "--kind", "output,pre"], &["output,prediction"]),
+        (&["list", "--state", "re"], &["reserved"]),
+        (&["unpin", "f"], &["figure-3"]),
+        (&["pin", "f"], &["figure-3"]),
+        (&["gc", "--policy", ""], &["weekly"]),
+        (&["gc", "--metric", "v"], &["voi"]),
+        (&["score", "v"], &["voi"]),
+        (&["restore", &removal[..8]], &[removal]),
+        (&["trash", "empty", &removal[..8]], &[removal]),
+        (&["history", "show", "1"], &["1"]),
+        (&["list", "mi"], &["mito/"]),
+        (&["list", "--run", "none"], &[]),
+    ];
+    for (words, expected) in cases {
+        let mut found = answer(&world, &world.base, "fish", words);
+        // fish shows a description behind a tab.
+        found.iter_mut().for_each(|line| {
+            line.truncate(line.find('\t').unwrap_or(line.len()));
+        });
+        assert_eq!(found, expected, "{words:?}");
+    }
+    let undo = answer(&world, &world.base, "fish", &["undo", ""]);
+    assert!(undo.contains(&"1".to_owned()) && undo.len() > 3, "{undo:?}");
+    // From elsewhere, with the base directory among the words.
+    let base = world.base.to_str().unwrap();
+    for words in [
+        ["--base", base, "list", "--run", "m"].as_slice(),
+        &["list", &format!("--base={base}"), "--run", "m"],
+    ] {
+        assert_eq!(
+            answer(&world, &world.dir, "fish", words),
+            ["mito"],
+            "{words:?}"
+        );
+    }
+    // A run is offered where no path is; from a run's folder the catalog is found too.
+    let words = ["--base", base, "list", "mi"];
+    assert_eq!(answer(&world, &world.dir, "fish", &words), ["mito"]);
+    let inside = world.base.join("mito/validation.zarr");
+    assert_eq!(
+        answer(&world, &inside, "fish", &["du", "--run", "e"]),
+        ["er"]
+    );
+}
+
+#[test]
+fn completion_changes_nothing_and_is_silent_on_every_error() {
+    let world = named();
+    let ask = |world: &World, folder: &Path| {
+        let output = asked(world, folder, "bash", &["list", "--run", ""])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = world.tree();
+    assert!(ask(&world, &world.base).contains("mito"));
+    assert!(world.tree() == before);
+    // Others work: a reader waits for nobody.
+    let mut turn = world.catalog().into_os_string();
+    turn.push(".turn");
+    let locked = take(turn.as_ref());
+    assert!(ask(&world, &world.base).contains("mito"));
+    drop(locked);
+    assert_eq!(ask(&world, &world.dir), "", "no registry");
+    fs::write(world.base.join(".dalsegno/config.toml"), "no toml").unwrap();
+    assert_eq!(ask(&world, &world.base), "");
+    fs::remove_file(world.base.join(".dalsegno/config.toml")).unwrap();
+    fs::write(world.catalog(), "no database").unwrap();
+    assert_eq!(ask(&world, &world.base), "");
+    let mut command = asked(&world, &world.base, "none", &["list", ""]);
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+/// A shell with the program on its path, if the shell is installed.
+fn shell(world: &World, name: &str, arguments: &[&str]) -> Option<Command> {
+    let found = Command::new(name).arg("-c").arg("true").output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        crate::left_out::left_out(&format!("{name} is not installed: completion in it"));
+        return None;
+    }
+    let folder = Path::new(PROGRAM).parent().unwrap().to_str().unwrap();
+    let command = world.program();
+    let path = format!("{folder}:/usr/local/bin:/usr/bin:/bin");
+    let mut shell = Command::new(name);
+    shell.args(arguments).current_dir(&world.base).env_clear();
+    let environment = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    shell
+        .envs(environment)
+        .env("PATH", path)
+        .env("PS1", "")
+        .env("LC_ALL", "C.UTF-8");
+    Some(shell)
+}
+
+/// What a person types whose shell has read the script: a run, completed, and one with spaces.
+fn typed(setup: &str) -> String {
+    format!(
+        "{setup}\ndalsegno list --no-refresh --jsonl --limit 1 --run mi\t\n\
+         dalsegno list --no-refresh --jsonl --limit 1 --run run\t\n\
+         dalsegno unp\tfig\t\nexit\n"
+    )
+}
+
+fn assert_completed(world: &World, said: &str) {
+    assert!(said.contains("{\"id\":"), "{said}");
+    assert!(said.contains("\"run\":\"mito\""), "{said}");
+    assert!(said.contains("\"run\":\"run [a]\""), "{said}");
+    assert!(said.contains("removed the pin figure-3"), "{said}");
+    let pins = stdout(world.program().args(["pin", "--list", "--jsonl"]));
+    assert_eq!(pins, "");
+}
+
+#[test]
+fn bash_completes_on_a_terminal() {
+    let world = named();
+    let Some(mut bash) = shell(&world, "bash", &["--norc", "--noprofile", "-i"]) else {
+        return;
+    };
+    let setup = "source <(dalsegno completions bash)";
+    let (said, _) = spoken(&mut bash, 100, &typed(setup), &[]);
+    assert_completed(&world, &said);
+}
+
+#[test]
+fn zsh_completes_on_a_terminal() {
+    let world = named();
+    let Some(mut zsh) = shell(&world, "zsh", &["-f", "-i"]) else {
+        return;
+    };
+    let setup = "autoload -Uz compinit; compinit -u -D; source <(dalsegno completions zsh)";
+    let (said, _) = spoken(&mut zsh, 100, &typed(setup), &[]);
+    assert_completed(&world, &said);
+}
+
+#[test]
+fn fish_completes() {
+    let world = named();
+    let Some(mut fish) = shell(&world, "fish", &["--no-config", "-c"]) else {
+        return;
+    };
+    let text = stdout(fish.arg(
+        "dalsegno completions fish | source
+        complete -C 'dalsegno list --run '
+        complete -C 'dalsegno unpin f'
+        complete -C 'dalsegno list mi'",
+    ));
+    let values: Vec<&str> = text
+        .lines()
+        .map(|line| line.split('\t').next().unwrap())
+        .collect();
+    assert_eq!(
+        values,
+        ["er", "mito", "run [a]", "figure-3", "mito/"],
+        "{text}"
+    );
+}
