@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::summary;
+use super::summary::{self, NOTHING, reasons};
 use crate::cli::artifacts::container_cell;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
@@ -90,14 +90,6 @@ pub(super) fn word(decision: Decision) -> &'static str {
         Decision::Keep => "keep",
         Decision::Remove => "remove",
     }
-}
-
-/// What to say about a plan without lines.
-pub(super) const NOTHING: &str = "no present artifact matches";
-
-pub(super) fn reasons(line: &PlanLine) -> String {
-    let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
-    reasons.join("; ")
 }
 
 #[derive(Serialize)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::plan::{NOTHING, reasons};
 use crate::cli::artifacts::container_cell;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
@@ -12,6 +11,9 @@ use crate::cli::render::{
 };
 use crate::model::name::RunName;
 use crate::retention::{Decision, Plan, PlanLine, PlanSum, Reason};
+
+/// What to say about a plan without lines.
+pub(super) const NOTHING: &str = "no present artifact matches";
 
 const RUNS: &[Column] = &[
     Column("RUN", Align::Text),
@@ -105,6 +107,12 @@ fn going(line: &PlanLine) -> Vec<String> {
         files,
         reasons(line),
     ]
+}
+
+/// All reasons of a line.
+pub(super) fn reasons(line: &PlanLine) -> String {
+    let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
+    reasons.join("; ")
 }
 
 /// Reasons with their numbers, the most frequent first: `4,651 without a score, 3 within the last
