@@ -332,3 +332,45 @@ def test_a_scan_and_a_seal_take_a_selection(registry: Registry, base: Any) -> No
     for call in twice:
         with pytest.raises(TypeError, match="name what is to be sealed"):
             call()
+
+
+def test_what_differs_in_long_names_is_seen(registry: Registry) -> None:
+    def shown(names: list[str]) -> list[str]:
+        from dalsegno._showing import Table
+
+        return [
+            line.strip()
+            for line in Table(("parameters",), [[n] for n in names], "end").text().splitlines()[1:-1]
+        ]
+
+    of = "WatershedParameters(id={}, bias={}, context=(32, 32, 32), smoothing=1)"
+    assert shown([of.format(3, 0.75), of.format(4, 0.5)]) == [
+        "Watershed…(id=3, bias=0.75…)",
+        "Watershed…(id=4, bias=0.5…)",
+    ]
+    assert shown([of.format(3, 0.75), of.format(3, 0.25)]) == [
+        "Watershed… bias=0.75…)",
+        "Watershed… bias=0.25…)",
+    ]
+    folder = "run/" + "a" * 40
+    assert shown([f"{folder}/one", f"{folder}/two", "-"]) == [
+        "run/aaaaa…/one",
+        "run/aaaaa…/two",
+        "-",
+    ]
+    assert shown(["short", "shorter"]) == ["short", "shorter"]
+    alone = "x" * 50
+    assert shown([alone, alone]) == [f"{'x' * 19}…{'x' * 20}"] * 2
+    # However they begin and end, different names stay different, and what is short stays whole.
+    ends = ["aXa" + "b" * 60, "aa" + "b" * 60, "a" + "b" * 61]
+    assert len(set(shown(ends))) == 3
+
+
+def test_a_pin_shows_what_it_binds(registry: Registry) -> None:
+    filled(registry)
+    registry.pin("one", run="r0", reason="x")
+    registry.pin("two", run="r0", iteration=[1, "2.."], reason="x")
+    registry.pin("three", registry.list(run="r1")[0], reason="x")
+    text = repr(registry.pins())
+    for words in ("run r0", "run r0, iteration 1", "1 artifact"):
+        assert words in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,7 @@ class Table:
 
     def text(self) -> str:
         """Give the table as lines: what is long is cut in its middle."""
-        rows = [[_cut(cell) for cell in row] for row in self.cells]
+        rows = [[_cut(cell) for cell in row] for row in self._folded()]
         if not rows:
             return self.says
         widths = [max(map(len, column)) for column in zip(self.head, *rows)]
@@ -47,13 +48,49 @@ class Table:
             return f"<div>{says}</div>"
         head = "".join(_cell("th", name, name, "") for name in self.head)
         body = []
-        for row in self.cells:
-            cells = (_cell("td", name, _cut(cell), cell) for name, cell in zip(self.head, row))
+        for whole, row in zip(self.cells, self._folded()):
+            # A browser wraps sentences by itself.
+            shown = (
+                cell if name in SENTENCES else _cut(cell) for name, cell in zip(self.head, row)
+            )
+            cells = (_cell("td", *cell) for cell in zip(self.head, shown, whole))
             body.append(f"<tr>{''.join(cells)}</tr>")
         return (
             f"<div><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{''.join(body)}</tbody></table>{says}</div>"
         )
+
+    def _folded(self) -> list[tuple[str, ...]]:
+        """The rows, without what long names of a column have in common."""
+        columns = []
+        for name, column in zip(self.head, zip(*self.cells)):
+            folds = name in FOLDED and any(len(cell) > WIDEST for cell in column)
+            columns.append(_fold(column) if folds else column)
+        return list(zip(*columns))
+
+
+def _fold(column: Sequence[str]) -> list[str]:
+    """Names without their common beginning and end, so that what differs is seen:
+    ``Watershed…(id=3, bias=0.75…)``."""
+    distinct = sorted({cell for cell in column if cell != "-"})
+    if len(distinct) < 2:
+        return list(column)
+    before = os.path.commonprefix(distinct)
+    rest = [cell[len(before) :] for cell in distinct]
+    after = os.path.commonprefix([cell[::-1] for cell in rest])[::-1]
+    # Whole words: the fold begins and ends at a separator.
+    first = max(before.rfind(separator) for separator in "(,/ ")
+    last = min((at for at in map(after.find, ",)/ ") if at >= 0), default=len(after))
+    begin = f"{before[:9]}…" if first > 10 else before[: max(first, 0)]
+    end = after[last:]
+    if len(end) > 3:
+        end = f"…{end[-1]}" if end[-1] in ")]}" else "…"
+    cut = len(after) - last
+
+    def folded(cell: str) -> str:
+        return f"{begin}{cell[max(first, 0) : len(cell) - cut]}{end}"
+
+    return [cell if cell == "-" else folded(cell) for cell in column]
 
 
 def _cell(tag: str, name: str, shown: str, whole: str) -> str:
@@ -116,6 +153,20 @@ def _axes(lengths: Optional[Iterable[int]]) -> str:
 
 def _yes(value: Optional[bool]) -> str:
     return "-" if value is None else "yes" if value else "no"
+
+
+def _bound(pin: Any) -> Iterable[str]:
+    """What a pin binds, in words."""
+    for scope in pin.scopes:
+        if scope.first is None and scope.last is None:
+            yield f"run {scope.run}"
+        elif scope.first == scope.last:
+            yield f"run {scope.run}, iteration {scope.first}"
+        else:
+            ends = ("" if end is None else str(end) for end in (scope.first, scope.last))
+            yield f"run {scope.run}, iterations {'..'.join(ends)}"
+    if pin.artifacts or not pin.scopes:
+        yield counted(pin.artifacts, "artifact", "artifacts")
 
 
 Columns = dict[str, Callable[[Any], str]]
@@ -181,7 +232,7 @@ VALUES: dict[str, Columns] = {
     },
     "Pin": {
         "name": lambda it: it.name,
-        "artifacts": lambda it: f"{it.artifacts:,}",
+        "binds": lambda it: "; ".join(_bound(it)),
         "reason": lambda it: it.reason,
         "user": lambda it: it.user,
         "pinned at": lambda it: _time(it.pinned_at),
@@ -236,7 +287,12 @@ NUMBERS = frozenset(
 ) | {"last iteration", "on disk"}
 """Columns of numbers."""
 
-_FOLDED = ("run", "kind", "iteration", "dataset", "owner")
+FOLDED = frozenset(("parameters", "path", "run", "dataset"))
+"""Columns whose long names are folded."""
+SENTENCES = frozenset(("why", "reason", "binds"))
+"""Columns that a browser shows whole."""
+
+_SUMMED = ("run", "kind", "iteration", "dataset", "owner")
 """Columns of disk use that are left out unless it is summed by them."""
 
 
@@ -249,7 +305,7 @@ def of_values(name: str, values: Sequence[Any], says: str) -> Table:
     """Give the table of values of the class with this name."""
     columns = dict(VALUES[name])
     if name == "DiskUse":
-        for left_out in _FOLDED:
+        for left_out in _SUMMED:
             if all(getattr(value, left_out) is None for value in values):
                 del columns[left_out]
     return Table(tuple(columns), [[read(it) for read in columns.values()] for it in values], says)
