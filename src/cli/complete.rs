@@ -17,7 +17,6 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::commands::full_command;
 use super::opening::nearest_base;
 use crate::catalog::NameOf;
 use crate::error::Result;
@@ -74,14 +73,14 @@ const ARGUMENTS: [(&str, Completes); 19] = [
     ("explain", Completes::Paths),
 ];
 
-/// Answers a shell that completes a command line. Says whether one did.
-pub(super) fn complete(arguments: &[OsString]) -> bool {
+/// Answers a shell that completes a command line of the program. Says whether one did.
+pub(super) fn complete(arguments: &[OsString], program: fn() -> clap::Command) -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
     }
     let here = std::env::current_dir().ok();
     // A word that cannot be completed is no error.
-    CompleteEnv::with_factory(command)
+    CompleteEnv::with_factory(|| completed(program()))
         .var(VARIABLE)
         .try_complete(arguments.iter().cloned(), here.as_deref())
         .unwrap_or(true)
@@ -97,10 +96,6 @@ pub(super) fn script(shell: &str) -> std::io::Result<Vec<u8>> {
     let name = "dalsegno";
     shell.write_registration(VARIABLE, name, name, name, &mut script)?;
     Ok(script)
-}
-
-fn command() -> clap::Command {
-    completed(full_command())
 }
 
 /// A command, and those below it, with what their arguments complete.
@@ -259,6 +254,7 @@ fn given(flag: &str, variable: &str) -> Option<PathBuf> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::commands::full_command;
     use super::*;
 
     fn ids(command: &clap::Command, found: &mut BTreeSet<String>) {
@@ -278,7 +274,7 @@ mod tests {
         for (id, _) in ARGUMENTS {
             assert!(known.contains(id), "{id}");
         }
-        command().debug_assert();
+        completed(full_command()).debug_assert();
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Does the same for a host that ends the process itself, such as Python.
 pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if complete::complete(&arguments) {
+    if complete::complete(&arguments, commands::full_command) {
         return 0;
     }
     let arguments = match commands::parse(&arguments) {
