@@ -15,6 +15,7 @@ import dalsegno
 import pytest
 from conftest import write_array
 from dalsegno import _error, _hints, _native, errors
+from dalsegno._hints import in_python
 
 
 def test_every_code_of_the_library_has_a_class_and_every_class_a_code() -> None:
@@ -215,3 +216,40 @@ def test_data_of_another_run_is_not_sealed_pinned_or_scored(registry: dalsegno.R
             call()
         assert "verify" in str(caught.value.hint)
     assert registry.pins() == [] and list(registry.scores()) == []
+
+
+def test_the_library_speaks_of_calls_where_the_caller_is_python() -> None:
+    """No sentence outside the command line names a command that Python is not given as a call."""
+    source = Path(__file__).parents[2] / "src"
+    commands = {path.stem for path in (source / "cli").glob("*.rs")} | {"rm", "mv", "trash"}
+    command = re.compile(r"dalsegno (\w+)")
+    seen = 0
+    for path in source.rglob("*.rs"):
+        if "cli" in path.relative_to(source).parts[0] or path.name in (
+            "lib.rs",
+            "main.rs",
+            "testing.rs",
+        ):
+            continue
+        code = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.MULTILINE)
+        code = code.partition("#[cfg(test)]")[0]
+        for literal in re.findall(r'"((?:[^"\\]|\\.)*)"', code, flags=re.DOTALL):
+            words = re.sub(r"\\\n\s*", "", literal).replace("REMOVAL", "20260101-000000-abc123")
+            if not any(found[1] in commands for found in command.finditer(words)):
+                continue
+            seen += 1
+            left = [it[1] for it in command.finditer(in_python(words)) if it[1] in commands]
+            assert not left, f"{path}: {words} -> {in_python(words)}"
+    assert seen > 10
+
+
+def test_errors_are_put_in_the_words_of_python(registry: dalsegno.Registry) -> None:
+    write_array(registry.base / "r/validation.zarr/2/d/prediction")
+    registry.scan()
+    scan = registry.history(action="scan")
+    with pytest.raises(dalsegno.errors.NotUndoableError, match=r"remove it with remove\(...\)"):
+        registry.undo(scan[0])
+    assert in_python("give it up with: dalsegno trash empty 20260101-1-a; or") == (
+        "give it up with: empty_trash(removals='20260101-1-a'); or"
+    )
+    assert in_python("no command: dalsegno verifying") == "no command: dalsegno verifying"

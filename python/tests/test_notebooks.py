@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import dalsegno
@@ -178,20 +180,22 @@ def test_what_is_asked_for_shows_itself_as_a_table(registry: Registry) -> None:
     assert repr(registry.list(state="missing")) == "0 artifacts"
 
 
-def test_a_plan_shows_first_what_goes(registry: Registry, base: Any) -> None:
-    import os
-
-    filled(registry, runs=1, iterations=30)
-    for path in base.rglob("*"):
+def test_a_plan_shows_first_what_goes(registry: Registry, base: Path) -> None:
+    for iteration in range(30):
+        write_array(base / f"r/validation.zarr/{iteration}/d/output/p")
+    for path in base.rglob("r/**/*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))
-    registry.refresh(all=True)
-    plan = registry.plan_gc(run="r0", kind="output", keep_last=10)
-    text = plan._repr_html_()
-    assert Cells(text).tags.count("tr") == 21
-    for line in (*plan.removed[:20], *plan.kept):
-        assert line.reasons
-    number = plan.total_removed.artifacts
-    assert f"{number} artifacts go" in text or number == 0
+    registry.scan()
+    # The newest are at the end of the plan's own order, the pinned one at its beginning.
+    registry.pin("first", run="r", iteration=0, reason="x")
+    plan = registry.plan_gc(run="r", kind="output", keep_last=12)
+    assert plan.total_removed.artifacts == 17 and not plan.lines[0].removed
+    cells = Cells(plan._repr_html_())
+    assert cells.tags.count("tr") == 21
+    columns = cells.tags.count("th")
+    assert cells.cells[columns::columns] == ["goes"] * 17 + ["stays"] * 3
+    assert "17 artifacts go" in plan._repr_html_() and "13 stay" in plan._repr_html_()
+    assert repr(plan) == f"<Plan {plan.id}: 17 go, 13 stay>"
 
 
 def test_what_a_table_shows_is_escaped(registry: Registry) -> None:
@@ -307,7 +311,7 @@ def test_metrics_are_given_as_arguments(registry: Registry) -> None:
     assert len(registry.scores()) == 4
 
 
-def test_a_scan_and_a_seal_take_a_selection(registry: Registry, base: Any) -> None:
+def test_a_scan_and_a_seal_take_a_selection(registry: Registry, base: Path) -> None:
     for run in ("a", "b"):
         for iteration in (1, 2):
             write_array(base / f"{run}/validation.zarr/{iteration}/d/prediction")
@@ -340,7 +344,9 @@ def test_what_differs_in_long_names_is_seen(registry: Registry) -> None:
 
         return [
             line.strip()
-            for line in Table(("parameters",), [[n] for n in names], "end").text().splitlines()[1:-1]
+            for line in Table(("parameters",), [[n] for n in names], "end")
+            .text()
+            .splitlines()[1:-1]
         ]
 
     of = "WatershedParameters(id={}, bias={}, context=(32, 32, 32), smoothing=1)"

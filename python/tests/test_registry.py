@@ -774,7 +774,7 @@ def test_a_single_removal_is_given_up(registry: dalsegno.Registry) -> None:
     registry.refresh(all=True)
     (found,) = registry.verify().findings
     assert found.kind == "trash-occupied"
-    assert found.next is not None and f"dalsegno trash empty {first.id}" in found.next
+    assert found.next is not None and f"empty_trash(removals='{first.id}')" in found.next
     assert registry.empty_trash(removals=first).purged == (first.id,)
     assert [removal.id for removal in registry.trash()] == [second.id]
     with pytest.raises(errors.NoRemovalError):

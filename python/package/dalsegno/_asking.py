@@ -9,6 +9,7 @@ from . import _arguments as arguments
 from . import _targets
 from ._arguments import Selection, Text
 from ._core import Core
+from ._hints import reworded
 from ._listing import Listing
 from ._native import Artifact
 from ._progress import Wanted, reporting
@@ -116,7 +117,9 @@ class Asking(Core):
     ) -> Refreshed:
         """As :meth:`refresh`, without a word about a selection that matches nothing yet."""
         with reporting(progress) as report:
-            return build(Refreshed, self._native.refresh(wanted, all, measure, report))
+            found = self._native.refresh(wanted, all, measure, report)
+        reworded(found["findings"])
+        return build(Refreshed, found)
 
     def scan(
         self,
@@ -144,6 +147,7 @@ class Asking(Core):
             found = self._native.scan(wanted, measure, number, report)
         if run is not None:
             self._matched(wanted, stacklevel=3)
+        reworded(found["findings"])
         return build(Scanned, found)
 
     @arguments.selecting
@@ -180,6 +184,7 @@ class Asking(Core):
             found, repaired = self._native.verify(wanted, how, report)
         if not (found["rows"] or found["findings"]):
             self._matched(wanted, stacklevel=3)
+        reworded(found["findings"])
         keeper = self._native.keeper
         if keeper is not None:
             # What is to be done, the host with the catalog does.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _native
 from ._arguments import Age, Iterations, Keep, Text
 from ._core import Core
+from ._hints import in_python
 from ._progress import Wanted, reporting
 from ._showing import MOST, counted, of_values, size
 from .values import GcReport, PlanLine, Sum, build, build_all
@@ -34,7 +35,7 @@ class Plan:
     @property
     def lines(self) -> Tuple[PlanLine, ...]:
         """A line for each artifact, ordered by run, kind, dataset, iteration, parameters."""
-        return tuple(build_all(PlanLine, self._native.lines()))
+        return tuple(_lines(self._native.lines()))
 
     @property
     def removed(self) -> Tuple[PlanLine, ...]:
@@ -91,11 +92,17 @@ class Plan:
             *(f"not met: {unmet}" for unmet in self.unmet),
             *self.notices,
         ]
-        lines = build_all(PlanLine, self._native.lines(MOST))
+        lines = _lines(self._native.lines(MOST))
         number = gone.artifacts + stays.artifacts
         if number > len(lines):
             words[0] += f"; {len(lines)} are shown, what goes first"
         return of_values("PlanLine", lines, "; ".join(words)).html()
+
+
+def _lines(lines: List[Dict[str, Any]]) -> List[PlanLine]:
+    for line in lines:
+        line["reasons"] = [in_python(reason) for reason in line["reasons"]]
+    return build_all(PlanLine, lines)
 
 
 def _sum(fields: Dict[str, Any]) -> Sum:

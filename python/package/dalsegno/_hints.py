@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 WORDS: dict[str, str] = {
     "init": "create a registry with dalsegno.Registry(base, create=True), then call scan()",
     "check-base": "check the path; the registry never makes a base directory",
@@ -159,3 +162,50 @@ WORDS: dict[str, str] = {
     "fix-cause": "fix the cause, then repeat the call",
 }
 """The words of each hint that the library gives, by its name."""
+
+_CALLS = {
+    "rebuild": "dalsegno.rebuild(base)",
+    "refresh --all": "refresh(all=True)",
+    "restore (?P<restored>[0-9]\\S*)": "restore('{}')",
+    "rm PATH": "remove(path)",
+    "rm": "remove(...)",
+    "mv RUN NEW": "rename_run(run, new)",
+    "mv": "rename_run(run, to)",
+    "scan --kind checkpoint": "scan(kind='checkpoint')",
+    "scan": "scan()",
+    "score": "score(...)",
+    "seal --hash PATH": "seal(path, hash=True)",
+    "seal PATH": "seal(path)",
+    "trash empty (?P<emptied>[0-9][^\\s;]*)": "empty_trash(removals='{}')",
+    "trash empty": "empty_trash()",
+    "verify --repair": "verify(repair=True)",
+    "verify": "verify()",
+}
+"""The calls that do what a command does, by the command in the library's words. What begins with
+another comes before it."""
+
+_COMMAND = re.compile(
+    "|".join(f"dalsegno (?P<c{at}>{command})(?![\\w-])" for at, command in enumerate(_CALLS))
+    + "|(?P<flag>--state damaged)"
+)
+
+
+def in_python(words: str) -> str:
+    """Give the words of the library with calls instead of commands."""
+    return words if "dalsegno " not in words and "--" not in words else _COMMAND.sub(_call, words)
+
+
+def _call(found: re.Match[str]) -> str:
+    if found["flag"] is not None:
+        return "damaged=True"
+    at = next(at for at in range(len(_CALLS)) if found[f"c{at}"] is not None)
+    return list(_CALLS.values())[at].format(found["restored"] or found["emptied"])
+
+
+def reworded(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the findings of a walk or of a verification in Python's words, in place."""
+    for finding in findings:
+        for field in ("detail", "next"):
+            if finding.get(field) is not None:
+                finding[field] = in_python(finding[field])
+    return findings

@@ -19,7 +19,8 @@ from ._error import make
 
 def _of_library(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
     """Make the error that the library reports; ``hint`` is the name of a hint."""
-    return make(code, message, path, None if hint is None else _hints.WORDS[hint])
+    words = None if hint is None else _hints.WORDS[hint]
+    return make(code, _hints.in_python(message), path, words)
 
 
 class NothingSelectedWarning(UserWarning):

@@ -13,6 +13,7 @@ from . import _arguments as arguments
 from . import _native
 from ._arguments import Age, Text
 from ._collecting import Collecting, Plan
+from ._hints import reworded
 from ._progress import Wanted, reporting
 from ._remembering import Remembering
 from ._removing import Removing
@@ -197,6 +198,7 @@ def rebuild(
     beside = None if catalog is None else arguments.text(catalog, what="a catalog")
     with reporting(progress) as report:
         done = _native._rebuild(path, beside, force, arguments.seconds(lock_timeout), report)
+    reworded(done["scan"]["findings"])
     return build(Rebuilt, done)
 
 
