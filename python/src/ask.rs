@@ -137,15 +137,15 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
-    pub(crate) fn target(self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         match self {
             Self::Artifact(artifact) => match &artifact.get().0 {
                 // Noted for another host, so it has no number yet.
                 noted if noted.id == NOTED => Target::Key(noted.key.clone()),
                 known => Target::Id(known.id),
             },
-            Self::Id(id) => Target::Id(ArtifactId(id)),
-            Self::Path(path) => Target::Path(path),
+            Self::Id(id) => Target::Id(ArtifactId(*id)),
+            Self::Path(path) => Target::Path(path.clone()),
         }
     }
 }

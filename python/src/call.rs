@@ -344,11 +344,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes an open registry in, for as long as the result lives.
-    pub(crate) fn new(how: OpenArguments, registry: Registry) -> Arc<Self> {
+    /// Takes a registry in, for as long as the result lives; `None` if the next call is to open it.
+    pub(crate) fn new(how: OpenArguments, registry: Option<Registry>) -> Arc<Self> {
         let shared = Arc::new(Self {
             how,
-            open: Mutex::new(Some(Arc::new(registry))),
+            open: Mutex::new(registry.map(Arc::new)),
             is_closed: AtomicBool::new(false),
             is_stale: AtomicBool::new(false),
         });
@@ -381,7 +381,8 @@ impl Shared {
         }
     }
 
-    /// The registry, opened again if a fork closed it or a panic put it aside.
+    /// The registry, opened if it is not: a fork closed it, a panic put it aside, or there was no
+    /// published copy before.
     fn get(&self) -> Result<Arc<Registry>> {
         if self.is_stale.load(Ordering::SeqCst) {
             let path = self.how.base.clone();

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -293,12 +294,174 @@ def test_a_seal_is_taken_back_before_an_array_is_written_again_elsewhere(base: P
         assert row.sealed_at is None and row.state == "present"
 
 
-def test_without_a_copy_the_error_says_where_to_publish(base: Path) -> None:
+def no_copy(copy: Path) -> None:
+    copy.unlink()
+
+
+def damaged_copy(copy: Path) -> None:
+    copy.write_text("damaged")
+
+
+def damaged_page(copy: Path) -> None:
+    """It opens, and its tables cannot be read."""
+    content = copy.read_bytes()
+    copy.write_bytes(content[:4096] + b"x" * (len(content) - 4096))
+
+
+def folder_as_copy(copy: Path) -> None:
+    copy.unlink()
+    copy.mkdir()
+
+
+def fifo_as_copy(copy: Path) -> None:
+    copy.unlink()
+    os.mkfifo(copy)
+
+
+BAD_COPIES = [no_copy, damaged_copy, damaged_page, folder_as_copy, fifo_as_copy]
+
+
+@pytest.mark.parametrize("spoil", BAD_COPIES)
+@pytest.mark.parametrize("is_open", [False, True])
+def test_without_a_copy_all_that_is_noted_works_and_questions_say_what_to_type(
+    base: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None], is_open: bool
+) -> None:
+    for iteration in (1, 2, 6):
+        written(base, iteration)
     leave_host(base)
-    (base / ".dalsegno" / "published.sqlite3").unlink()
-    with pytest.raises(errors.NotPublishedError) as refused:
-        dalsegno.Registry(base)
-    assert refused.value.hint is not None and "publish()" in refused.value.hint
+    copy = base / ".dalsegno" / "published.sqlite3"
+    before = copy.read_bytes()
+    if not is_open:
+        spoil(copy)
+    with caplog.at_level(logging.WARNING, "dalsegno"):
+        registry = dalsegno.Registry(base)
+    if not is_open and spoil is not damaged_page:
+        assert "publish a copy on host node1 with: dalsegno publish" in caplog.text
+    with registry:
+        (known,) = registry.list() if is_open else (None,)
+        if is_open:
+            spoil(copy)
+        assert registry.is_read_only and registry.base == base
+        first = registry.record("prediction", run="mito", iteration=1, dataset="crop1")
+        assert first.path == base / "mito/validation.zarr/1/crop1/prediction"
+        found = registry.validation_prediction_array("mito", 2, "crop1")
+        assert found.path == base / "mito/validation.zarr/2/crop1/prediction"
+        raw, _ = registry.validation_input_arrays("mito", "crop1")
+        assert raw.path == base / "mito/validation.zarr/inputs/crop1/raw"
+        mesh = dalsegno.LocalArrayIdentifier(base / "mito" / "extra.zarr", "mesh")
+        assert registry.record_identifier(mesh).identifier == mesh
+        with pytest.raises(errors.NameDotDotError):
+            registry.record("prediction", run="a/../b", iteration=2, dataset="crop1")
+        registry.seal(known if known is not None else found.path)
+        registry.seal(found)
+        registry.seal(base / "mito/validation.zarr/6/crop1/prediction", hash=True)
+        assert registry.score("mito", 1, voi=0.5)
+        with registry.writing(base / "mito/validation.zarr/4/crop1/prediction") as path:
+            assert written(base, 4) == path
+        with pytest.raises(RuntimeError):
+            with registry.writing(base / "mito/validation.zarr/5/crop1/prediction") as path:
+                raise RuntimeError
+        asked: list[Callable[[], object]] = [
+            lambda: registry.id,
+            lambda: list(registry.list()),
+            lambda: registry.get(found),
+            lambda: registry.scores(),
+            lambda: registry.seal(run="mito"),
+            lambda: registry.seal(1),
+        ]
+        # Of an open copy, the pages that were read before may still answer.
+        for ask in [] if is_open else asked:
+            with pytest.raises(errors.Error) as refused:
+                ask()
+            assert refused.value.hint is not None, refused.value
+            assert "publish()" in refused.value.hint
+            if spoil in (no_copy, damaged_copy):
+                assert "node1" in str(refused.value)
+        with pytest.raises(errors.Error):
+            registry.remove(run="mito")
+        if not is_open:
+            # Answers as soon as there is a copy.
+            if copy.is_dir():
+                copy.rmdir()
+            else:
+                copy.unlink(missing_ok=True)
+            copy.write_bytes(before)
+            assert [row.iteration for row in registry.list()] == [1]
+            published = registry.published
+            assert published is not None and published.host == "node1"
+    assert not [line for line in caplog.messages if "could not note" in line]
+    if copy.is_dir():
+        copy.rmdir()
+    else:
+        copy.unlink(missing_ok=True)
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        rows = {(row.kind, row.iteration): row for row in registry.list(refresh=False)}
+        assert {iteration for kind, iteration in rows if kind == "prediction"} == {1, 2, 4, 5, 6}
+        sealed = {row.iteration for row in rows.values() if row.sealed_at is not None}
+        assert sealed == ({1, 2, 4, 6} if is_open else {2, 4, 6})
+        assert {("input-raw", None), ("input-gt", None), ("array", None)} < set(rows)
+        assert len(registry.scores()) == 1
+
+
+@pytest.mark.parametrize("spoil", BAD_COPIES)
+def test_a_registry_without_a_copy_goes_through_fork_and_pickle(
+    base: Path, spoil: Callable[[Path], None]
+) -> None:
+    leave_host(base)
+    spoil(base / ".dalsegno" / "published.sqlite3")
+    with dalsegno.Registry(base) as registry:
+        again = pickle.loads(pickle.dumps(registry))
+        again.record_prediction("mito", 2, "crop1")
+        again.close()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                registry.record_prediction("mito", 3, "crop1")
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        registry.record_prediction("mito", 4, "crop1")
+    with pytest.raises(ValueError, match="closed"):
+        registry.record_prediction("mito", 5, "crop1")
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        assert {row.iteration for row in registry.list(refresh=False)} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("spoil", BAD_COPIES)
+def test_a_training_without_a_copy_notes_without_a_warning(
+    base: Path, dacapo: None, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    import dalsegno.dacapo
+
+    leave_host(base)
+    spoil(base / ".dalsegno" / "published.sqlite3")
+    for strict, iteration in ((False, 2), (True, 3)):
+        store = dalsegno.dacapo.ArrayStore(base, strict=strict)
+        store.validation_prediction_array("mito", iteration, "crop1")
+        store.validation_input_arrays("mito", "crop1")
+        store.refresh()
+    assert not [line for line in caplog.messages if "record" in line and "is noted" not in line]
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        rows = registry.list(refresh=False, kind="prediction")
+        assert {row.iteration for row in rows} == {1, 2, 3}
+
+
+def test_without_a_copy_a_registry_that_may_only_read_says_where_to_publish(base: Path) -> None:
+    leave_host(base)
+    copy = base / ".dalsegno" / "published.sqlite3"
+    damaged_copy(copy)
+    with pytest.raises(errors.CatalogDamagedError, match="node1") as damaged:
+        dalsegno.Registry(base, read_only=True)
+    copy.unlink()
+    with pytest.raises(errors.NotPublishedError, match="node1") as missing:
+        dalsegno.Registry(base, read_only=True)
+    for refused in (damaged, missing):
+        assert refused.value.hint is not None and "publish()" in refused.value.hint
 
 
 def test_a_catalog_in_the_base_directory_is_not_published(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ pub(crate) use sqlite::file::check_clock;
 pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub(crate) use sqlite::keeping::Keeping;
 pub use sqlite::options::{CatalogOptions, Durability, IsKept, Keeper, OnNotice};
-pub use sqlite::published::{PUBLISHED_FILE, published_at};
+pub use sqlite::published::{PUBLISHED_FILE, published_at, published_by};
 pub use sqlite::queue::OnWait;
 #[cfg(feature = "cli")]
 pub use sqlite::registry_dir::CATALOG_FILE;

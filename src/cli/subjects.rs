@@ -8,6 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::selection::Selection;
+use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
 use crate::model::key::Key;
@@ -120,8 +121,10 @@ impl Subjects {
         let targets = self.targets(context, inbox.base(), command, command)?;
         let only_paths = self.id.is_empty() && self.selection.filter(context).is_all();
         let registry = match context.open_read_only() {
-            // Paths say their keys by themselves.
-            Err(Failure::Library(error)) if only_paths && error.code() == "not-published" => None,
+            // There is no copy, or a damaged one: paths say their keys by themselves.
+            Err(Failure::Library(error)) if only_paths && matches!(*error, Error::Catalog(_)) => {
+                None
+            }
             opened => Some(opened?),
         };
         let Some(registry) = registry else {

@@ -259,9 +259,11 @@ impl Options {
         }
         let is_unlearned = site.is_unlearned() && !self.read_only;
         let is_unproven = site.tie == Some(Tie::Unclaimed);
-        let explain = |error| match is_unproven {
-            true => catalog::unproven(error),
-            false => error,
+        let publisher = site.keeper.as_ref().map(|keeper| keeper.host.clone());
+        let explain = |error| match &publisher {
+            _ if is_unproven => catalog::unproven(error),
+            Some(host) => catalog::published_by(error, host),
+            None => error,
         };
         let CatalogSite {
             path,
@@ -282,7 +284,7 @@ impl Options {
             }
             _ => path,
         };
-        catalog::check_file(&path).map_err(explain)?;
+        catalog::check_file(&path).map_err(&explain)?;
         let on_notice: Arc<OnNotice> = self.on_notice.into();
         let heard = Arc::clone(&on_notice);
         // Only such a catalog can get another host while it is open here.

@@ -408,6 +408,20 @@ fn a_copy_that_is_missing_or_damaged_is_published_again() {
     let copy = world.base.join(".dalsegno/published.sqlite3");
     fs::write(&copy, "damaged").unwrap();
     let damaged = on(&world, "node2", "runs");
+    // Paths say their keys by themselves.
+    world.write_array("new/validation.zarr/1/crop1/prediction");
+    let sealed = on(
+        &world,
+        "node2",
+        "seal new/validation.zarr/1/crop1/prediction\nseal --run er",
+    );
+    assert!(
+        sealed.contains("noted 1 seal; node1 takes it into the catalog"),
+        "{sealed}"
+    );
+    let refused = sealed.split_once("$ dalsegno seal --run er").unwrap().1;
+    assert!(refused.contains("error[catalog-damaged]"), "{refused}");
+    assert!(refused.contains("host node1 published"), "{refused}");
     fs::remove_file(&copy).unwrap();
     let missing = on(&world, "node2", "runs\ndu\nlist --json");
     let again = on(&world, "node1", "publish\npublish --json");

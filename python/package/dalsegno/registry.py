@@ -19,6 +19,7 @@ from ._remembering import Remembering
 from ._removing import Removing
 from ._targets import Key, Target
 from ._writing import Writing
+from .errors import Error
 from .values import Published, Rebuilt, build, moment
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Registry(Writing, Removing, Collecting, Remembering):
     is interrupted before all data has moved puts everything back; after that it is done, and a
     later removal unlinks the rest. Around a fork the catalog is closed and opened again on both
     sides. A registry pickles as its base directory, so it can be passed to spawned processes.
+
+    On a host without the catalog it answers from the copy that the host with the catalog published,
+    and notes what is recorded, sealed and scored. While there is no copy, or a damaged one, it
+    notes all the same, and what asks raises; ``hint`` says what to type.
 
     Args:
         base: The base directory, which holds the runs. It must exist.
@@ -84,7 +89,21 @@ class Registry(Writing, Removing, Collecting, Remembering):
         )
         for problem in self._native.recovery[2]:
             logger.warning("%s", problem)
-        published = self.published if self._says_copy else None
+        if self._says_copy:
+            self._say_copy()
+
+    def _say_copy(self) -> None:
+        try:
+            published = self.published
+        except Error as error:
+            logger.warning(
+                "what is recorded, sealed and scored is noted, and nothing else is answered (%s): "
+                "%s; publish a copy on host %s with: dalsegno publish",
+                error.code,
+                error,
+                self._native.keeper,
+            )
+            return
         if published is not None:
             logger.warning(
                 "the catalog is on host %s; answers are from its published copy of %s",
@@ -150,7 +169,12 @@ class Registry(Writing, Removing, Collecting, Remembering):
     @property
     def published(self) -> Optional[Published]:
         """The published copy that answers are from, on a host without the catalog; else
-        ``None``."""
+        ``None``.
+
+        Raises:
+            NotPublishedError: The host that has the catalog has published no copy yet.
+            Error: The copy cannot be read.
+        """
         found = self._native.published()
         return None if found is None else build(Published, found)
 

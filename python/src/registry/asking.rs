@@ -37,13 +37,16 @@ impl PyRegistry {
         whole(py, || {
             let key = key.key(py)?;
             // What is recorded already takes no lock, and so no thread that could wait for one.
-            let known = self.quick(py, |registry| registry.get(&Target::Key(key.clone())))?;
+            let known = match self.elsewhere {
+                None => self.quick(py, |registry| registry.get(&Target::Key(key.clone())))?,
+                Some(_) => None,
+            };
             if let Some(known) = known
                 && known.origin == Origin::Recorded
             {
                 return Ok(PyArtifact(known));
             }
-            let recorded = self.run(py, None, move |registry, _| registry.record(&key))?;
+            let recorded = self.change(py, move |registry| registry.record(&key))?;
             Ok(PyArtifact(recorded.artifact))
         })
     }
@@ -57,7 +60,7 @@ impl PyRegistry {
             let keys = keys.into_iter().map(|key| key.key(py));
             // All keys are read first, so that a bad one starts no transaction.
             let keys = keys.collect::<PyResult<Vec<_>>>()?;
-            let recorded = self.run(py, None, move |registry, _| registry.record_many(&keys))?;
+            let recorded = self.change(py, move |registry| registry.record_many(&keys))?;
             artifacts(py, recorded.into_iter().map(|recorded| recorded.artifact))
         })
     }
@@ -70,9 +73,7 @@ impl PyRegistry {
     ) -> PyResult<PyArtifact> {
         whole(py, || {
             let identifier = LocalArrayIdentifier { container, dataset };
-            let recorded = self.run(py, None, move |registry, _| {
-                registry.record_identifier(&identifier)
-            })?;
+            let recorded = self.change(py, move |registry| registry.record_identifier(&identifier))?;
             Ok(PyArtifact(recorded.artifact))
         })
     }

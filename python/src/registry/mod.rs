@@ -34,6 +34,8 @@ pub(crate) struct PyRegistry {
     catalog_path: PathBuf,
     is_read_only: bool,
     keeper: Option<String>,
+    /// The host that has the catalog, if that was asked to be changed here.
+    elsewhere: Option<Elsewhere>,
     notice: Option<&'static str>,
     was_made: bool,
     recovery: (Vec<String>, Vec<String>, Vec<String>),
@@ -55,6 +57,35 @@ impl PyRegistry {
         })
     }
 
+    /// Runs a change that the inbox has a note for. On a host without the catalog it is refused as
+    /// such, whatever is wrong with the published copy.
+    fn change<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Registry) -> Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        let elsewhere = self.elsewhere.clone();
+        self.noting(py, None, move |shared, _| {
+            shared.with(work).map_err(|error| match (elsewhere, error) {
+                (Some(elsewhere), Error::Catalog(_)) => elsewhere.refusal(),
+                (_, error) => error,
+            })
+        })
+    }
+
+    /// Runs what leaves notes for the host that has the catalog. That needs no open registry, and so
+    /// no published copy.
+    fn noting<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        progress: Option<&Py<PyAny>>,
+        work: impl FnOnce(&Shared, &Watch) -> Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        self.shared.check()?;
+        let shared = Arc::clone(&self.shared);
+        run(py, progress, move |watch| work(&shared, watch))
+    }
+
     /// Runs what is over at once.
     fn quick<T: Send>(
         &self,
@@ -63,6 +94,52 @@ impl PyRegistry {
     ) -> PyResult<T> {
         self.shared.check()?;
         quick(py, || self.shared.with(work))
+    }
+}
+
+impl PyRegistry {
+    /// The registry of a host without the catalog while its published copy cannot be opened: what
+    /// leaves notes goes on, and each question tries to open the copy.
+    fn without_copy(mut how: OpenArguments, base: PathBuf, elsewhere: Elsewhere) -> Self {
+        how.read_only = true;
+        how.keeper = false;
+        how.base.clone_from(&base);
+        Self {
+            base,
+            catalog_path: elsewhere.path.clone(),
+            is_read_only: true,
+            keeper: Some(elsewhere.host.clone()),
+            elsewhere: Some(elsewhere),
+            notice: None,
+            was_made: false,
+            recovery: Default::default(),
+            shared: Shared::new(how, None),
+        }
+    }
+}
+
+/// What opening gave.
+enum Opened {
+    /// A registry, and whether it was made.
+    Here(Registry, bool),
+    /// The published copy, which is only read.
+    Copy(Registry, Elsewhere),
+    /// The base directory: the published copy cannot be opened.
+    NoCopy(PathBuf, Elsewhere),
+}
+
+/// Where the catalog is, on a host that does not have it.
+#[derive(Clone)]
+struct Elsewhere {
+    path: PathBuf,
+    host: String,
+    here: String,
+}
+
+impl Elsewhere {
+    fn refusal(&self) -> Error {
+        let Self { path, host, here } = self.clone();
+        CatalogError::AtKeeper { path, host, here }.into()
     }
 }
 
@@ -102,7 +179,7 @@ impl PyRegistry {
                 lock_timeout: ask::seconds(lock_timeout)?,
             };
             let asked = how.clone();
-            let (registry, was_made) = run(py, None, move |_| {
+            let opened = run(py, None, move |_| {
                 // A registry that is only read is never made.
                 // Nor is one whose catalog is only to be on another host from now on.
                 let is_there = || asked.base.join(".dalsegno").is_dir();
@@ -111,15 +188,30 @@ impl PyRegistry {
                     true => asked.options().create(&asked.base),
                     false => asked.options().open(&asked.base).map(|open| (open, false)),
                 };
-                match opened {
-                    // On a host without the catalog, questions are answered from its copy.
-                    Err(Error::Catalog(CatalogError::AtKeeper { .. })) => {
-                        let options = asked.options().read_only(true);
-                        Ok((options.open(&asked.base)?, false))
+                let elsewhere = match opened {
+                    Err(Error::Catalog(CatalogError::AtKeeper { path, host, here })) => {
+                        Elsewhere { path, host, here }
                     }
-                    opened => opened,
+                    opened => return opened.map(|(registry, made)| Opened::Here(registry, made)),
+                };
+                // On a host without the catalog, questions are answered from its copy.
+                match asked.options().read_only(true).open(&asked.base) {
+                    Ok(copy) => Ok(Opened::Copy(copy, elsewhere)),
+                    // Without it, notes can be left all the same.
+                    Err(Error::Catalog(_)) => {
+                        let base = dalsegno::base_path(&asked.base)?;
+                        Ok(Opened::NoCopy(base, elsewhere))
+                    }
+                    Err(error) => Err(error),
                 }
             })?;
+            let (registry, was_made, elsewhere) = match opened {
+                Opened::Here(registry, was_made) => (registry, was_made, None),
+                Opened::Copy(registry, elsewhere) => (registry, false, Some(elsewhere)),
+                Opened::NoCopy(base, elsewhere) => {
+                    return Ok(Self::without_copy(how, base, elsewhere));
+                }
+            };
             // Whenever it is opened again, after a fork for example, the copy is read again.
             how.read_only |= registry.published().is_ok_and(|copy| copy.is_some());
             how.keeper = false;
@@ -134,6 +226,7 @@ impl PyRegistry {
                 catalog_path: registry.catalog_path().to_path_buf(),
                 is_read_only: registry.is_read_only(),
                 keeper: registry.keeper().map(str::to_owned),
+                elsewhere,
                 notice: registry.notice(),
                 was_made,
                 // As text: ids of removals are plain strings in Python.
@@ -142,7 +235,7 @@ impl PyRegistry {
                     texts(&registry.recovery().purged),
                     registry.recovery().problems.clone(),
                 ),
-                shared: Shared::new(how, registry),
+                shared: Shared::new(how, Some(registry)),
             })
         })
     }

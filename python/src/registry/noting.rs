@@ -12,14 +12,15 @@ use dalsegno::model::name::{DatasetName, Parameters};
 use dalsegno::model::note::{Note, ScoreNote};
 use dalsegno::model::score::{Score, UnknownName};
 use dalsegno::{
-    Error, LocalArrayIdentifier, PinSelection, Registry, Result, ScoreQuery, SealOptions, Target,
+    Error, Inbox, LocalArrayIdentifier, PinSelection, Registry, Result, ScoreQuery, SealOptions,
+    Target,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::PyRegistry;
 use crate::ask::{self, Asked, KeyColumns, SelectionArguments};
-use crate::call::whole;
+use crate::call::{Shared, whole};
 use crate::errors::{argument, raise};
 use crate::inbox::PyInbox;
 use crate::values::{NOTED, PyArtifact, artifacts, plain};
@@ -55,15 +56,29 @@ pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
 }
 
 /// What recording a key gives on a host without the catalog.
-fn expected(registry: &Registry, key: Key) -> Result<Artifact> {
-    match registry.record(&key) {
+fn expected(shared: &Shared, key: Key) -> Result<Artifact> {
+    match shared.with(|registry| registry.record(&key)) {
         Ok(known) => Ok(known.artifact),
         // A path is a function of its key: neither the catalog nor its copy is needed.
         Err(Error::Catalog(_)) => {
             let now = SystemClock.now();
-            Ok(Artifact::new(NOTED, key, now, registry.base()))
+            Ok(Artifact::new(NOTED, key, now, shared.how.base.as_path()))
         }
         Err(refused) => Err(refused),
+    }
+}
+
+/// The key to note for a target.
+fn key_to_note(shared: &Shared, inbox: &Inbox, asked: &Asked) -> Result<Key> {
+    let target = asked.target();
+    match shared.with(|registry| registry.key_to_note(inbox, &target)) {
+        // The copy cannot be read: only a number needs it.
+        Err(error @ Error::Catalog(_)) => match asked {
+            Asked::Artifact(artifact) => Ok(artifact.get().0.key.clone()),
+            Asked::Path(path) => inbox.key_at(path),
+            Asked::Id(_) => Err(error),
+        },
+        found => found,
     }
 }
 
@@ -140,7 +155,7 @@ impl PyRegistry {
             // All are read before any is recorded, so a bad one leaves nothing behind.
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
-            self.run(py, None, move |registry, _| registry.score(&scores))
+            self.change(py, move |registry| registry.score(&scores))
         })
     }
 
@@ -150,8 +165,8 @@ impl PyRegistry {
         whole(py, || {
             let keys = keys.into_iter().map(|key| key.key(py));
             let keys = keys.collect::<PyResult<Vec<_>>>()?;
-            let found = self.run(py, None, move |registry, _| {
-                let artifact = |key| expected(registry, key);
+            let found = self.noting(py, None, move |shared, _| {
+                let artifact = |key| expected(shared, key);
                 keys.into_iter().map(artifact).collect::<Result<Vec<_>>>()
             })?;
             artifacts(py, found)
@@ -169,13 +184,13 @@ impl PyRegistry {
         whole(py, || {
             let identifier = LocalArrayIdentifier { container, dataset };
             let inbox = Arc::clone(&inbox.get().0);
-            let found = self.run(py, None, move |registry, _| {
-                match registry.record_identifier(&identifier) {
+            let found = self.noting(py, None, move |shared, _| {
+                match shared.with(|registry| registry.record_identifier(&identifier)) {
                     Ok(known) => Ok(known.artifact),
                     Err(Error::Catalog(_)) => {
                         // An earlier note may have another key for this path.
                         let key = inbox.key_at(identifier.path())?;
-                        expected(registry, key)
+                        expected(shared, key)
                     }
                     Err(refused) => Err(refused),
                 }
@@ -194,7 +209,7 @@ impl PyRegistry {
         whole(py, || {
             let artifacts = ask::artifacts_of(artifacts);
             let inbox = Arc::clone(&inbox.get().0);
-            self.run(py, None, move |_, _| {
+            self.noting(py, None, move |_, _| {
                 inbox.note_many(
                     artifacts
                         .into_iter()
@@ -215,7 +230,7 @@ impl PyRegistry {
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             let inbox = Arc::clone(&inbox.get().0);
-            self.run(py, None, move |_, _| {
+            self.noting(py, None, move |_, _| {
                 inbox.note_many(scores.iter().map(ScoreNote::from).map(Note::Score))
             })
         })
@@ -232,20 +247,24 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
-            let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
             let options = SealOptions::new().hash(hash).complete(complete);
             let inbox = Arc::clone(&inbox.get().0);
-            let known = self.run(py, progress.as_ref(), move |registry, watch| {
+            let known = self.noting(py, progress.as_ref(), move |shared, watch| {
                 let keys = targets
                     .iter()
-                    .map(|target| registry.key_to_note(&inbox, target))
-                    .collect::<dalsegno::Result<Vec<_>>>()?;
+                    .map(|target| key_to_note(shared, &inbox, target))
+                    .collect::<Result<Vec<_>>>()?;
                 inbox.seal(&keys, options, watch)?;
-                let mut known = Vec::new();
-                for key in keys {
-                    known.extend(registry.get(&Target::Key(key))?);
+                let known = |registry: &Registry| {
+                    let of = |key| registry.get(&Target::Key(key));
+                    let known = keys.into_iter().map(of).collect::<Result<Vec<_>>>()?;
+                    Ok(known.into_iter().flatten().collect())
+                };
+                match shared.with(known) {
+                    // The seals are noted; without the copy there are no rows to give.
+                    Err(Error::Catalog(_)) => Ok(Vec::new()),
+                    known => known,
                 }
-                Ok(known)
             })?;
             artifacts(py, known)
         })
@@ -261,10 +280,9 @@ impl PyRegistry {
         if_written: bool,
     ) -> PyResult<PathBuf> {
         whole(py, || {
-            let target = target.target();
             let inbox = Arc::clone(&inbox.get().0);
-            self.run(py, None, move |registry, _| {
-                let key = registry.key_to_note(&inbox, &target)?;
+            self.noting(py, None, move |shared, _| {
+                let key = key_to_note(shared, &inbox, &target)?;
                 let path = inbox.base().join(layout::locate(&key).path());
                 // What cannot be looked at may be there.
                 if !if_written || path.try_exists().unwrap_or(true) {

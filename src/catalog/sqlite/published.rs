@@ -49,6 +49,18 @@ pub fn published_at(folder: &Path) -> Result<Option<Timestamp>, CatalogError> {
     }
 }
 
+/// Names the host that published a copy in what is wrong with the copy.
+#[must_use]
+pub fn published_by(error: CatalogError, host: &str) -> CatalogError {
+    match error {
+        CatalogError::Damaged { path, detail } => CatalogError::Damaged {
+            path,
+            detail: format!("{detail}; it is the copy that host {host} published"),
+        },
+        error => error,
+    }
+}
+
 fn modified(metadata: &std::fs::Metadata) -> Timestamp {
     let nanos = metadata.mtime_nsec() / 1_000_000;
     Timestamp(metadata.mtime().saturating_mul(1000).saturating_add(nanos))
