@@ -73,7 +73,8 @@ impl PyRegistry {
     ) -> PyResult<PyArtifact> {
         whole(py, || {
             let identifier = LocalArrayIdentifier { container, dataset };
-            let recorded = self.change(py, move |registry| registry.record_identifier(&identifier))?;
+            let recorded =
+                self.change(py, move |registry| registry.record_identifier(&identifier))?;
             Ok(PyArtifact(recorded.artifact))
         })
     }
