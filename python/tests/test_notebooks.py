@@ -7,6 +7,7 @@ import os
 import pickle
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dalsegno
@@ -380,3 +381,80 @@ def test_a_pin_shows_what_it_binds(registry: Registry) -> None:
     text = repr(registry.pins())
     for words in ("run r0", "run r0, iteration 1", "1 artifact"):
         assert words in text
+
+
+def forms(artifact: dalsegno.Artifact) -> dict[str, Any]:
+    """Each way to name an artifact."""
+    relative = f"r/validation.zarr/{artifact.iteration}/d/output/p"
+    identifier = artifact.identifier
+    assert identifier is not None
+
+    return {
+        "artifact": artifact,
+        "number": artifact.id,
+        "identifier": identifier,
+        # As DaCapo's own identifiers are.
+        "identifier of DaCapo": SimpleNamespace(
+            container=identifier.container, dataset=identifier.dataset
+        ),
+        "key": dalsegno.Key("output", "r", artifact.iteration, "d", "p"),
+        "absolute path": artifact.path,
+        "absolute text": str(artifact.path),
+        "relative path": Path(relative),
+        "relative text": relative,
+    }
+
+
+FORMS = [
+    "artifact",
+    "number",
+    "identifier",
+    "identifier of DaCapo",
+    "key",
+    "absolute path",
+    "absolute text",
+    "relative path",
+    "relative text",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_call_takes_each_form_of_naming_an_artifact(registry: Registry, form: str) -> None:
+    write_array(registry.record_output("r", 1, "d", "p").path)
+    write_array(registry.record_output("r", 2, "d", "p").path)
+    registry.refresh()
+    (artifact,) = registry.list(iteration=1)
+    named = forms(artifact)[form]
+    found = registry.get(named)
+    assert found is not None and found.id == artifact.id
+    with registry.writing(named) as path:
+        assert path == artifact.path
+    assert [row.id for row in registry.seal(named)] == [artifact.id]
+    assert [row.id for row in registry.seal([named])] == [artifact.id]
+    registry.pin("p", named, reason="x")
+    assert registry.unpin("p", [named]).artifacts == 1
+    assert [row.id for row in registry.remove(named, keep=True).artifacts] == [artifact.id]
+    if form != "number":
+        assert registry.history(path=named)[0].action == "remove"
+        # A text is the id of a removal.
+        given = {"path": named} if "text" in form else {"removal": named}
+        assert len(registry.restore(**given).artifacts) == 1
+    assert len(registry.list(iteration=2)) == 1
+
+
+def test_a_run_is_named_by_its_name_or_its_folder(registry: Registry, base: Path) -> None:
+    for number, run in enumerate(["r", Path("r"), "r/", "./r", base / "r", f"{base}/r/"]):
+        write_array(registry.record_output("r", number, "d", "p").path)
+        registry.record_output("other", number, "d", "p")
+        assert registry.scan(run=run).arrays == number + 1
+        assert {row.run for row in registry.list(run=run)} == {"r"}
+        assert {row.run for row in registry.list(run=[run])} == {"r"}
+        assert {row.run for row in registry.list(exclude_run=run)} == {"other"}
+        assert registry.score(run, number, voi=0.5)
+        assert len(registry.scores(run=run)) == number + 1
+        assert registry.history(run=run)[0].action == "score"
+        assert registry.plan_gc(run=run, keep_last=1).total_kept.artifacts == number + 1
+    registry.rename_run(base / "r", "s", active=True)
+    assert registry.remove_run(f"{base}/s/", keep=True).artifacts[0].run == "s"
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning):
+        assert not registry.list(run="/elsewhere/s")

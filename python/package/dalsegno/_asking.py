@@ -48,7 +48,7 @@ class Asking(Core):
             **selection: See :class:`Selection`.
         """
         # Rows are read later; this raises for a wrong argument in this call.
-        self._native.check(arguments.selection(selection))
+        self._native.check(self._selection(selection))
         wanted = self._refreshed(selection, refresh)
         runs = self._native.run_names(wanted["run"])
         return Listing(
@@ -107,7 +107,7 @@ class Asking(Core):
                 findings name those that differ from their seal.
             progress: See :meth:`scan`.
         """
-        wanted = arguments.selection(selection)
+        wanted = self._selection(selection)
         found = self._look(wanted, all, measure, progress)
         self._matched(wanted, stacklevel=3)
         return found
@@ -142,7 +142,7 @@ class Asking(Core):
                 installed and stderr is a terminal, or a callable that takes a :class:`Progress`.
         """
         number = arguments.count(threads, what="threads")
-        wanted = arguments.selection({"run": run, "kind": kind})
+        wanted = self._selection({"run": run, "kind": kind})
         with reporting(progress) as report:
             found = self._native.scan(wanted, measure, number, report)
         if run is not None:
@@ -179,7 +179,7 @@ class Asking(Core):
             "indices": indices,
             "repair": repair,
         }
-        wanted = arguments.selection(selection)
+        wanted = self._selection(selection)
         with reporting(progress) as report:
             found, repaired = self._native.verify(wanted, how, report)
         if not (found["rows"] or found["findings"]):

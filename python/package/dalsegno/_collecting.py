@@ -214,7 +214,7 @@ class Collecting(Core):
             "keep": arguments.keep(keep),
             "words": ", ".join(words),
         }
-        wanted = arguments.selection(asked)
+        wanted = self._selection(asked)
         self._matched(wanted, stacklevel=3)
         with reporting(progress) as report:
             return Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))

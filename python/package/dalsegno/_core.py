@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
@@ -89,6 +90,24 @@ class Core:
             self._native.keeper,
         )
 
+    def _run(self, run: Any) -> str:
+        """The name of a run, which may be given by the path of its folder."""
+        return self._run_text(arguments.name(run, what="a run", numbers=False))
+
+    def _run_text(self, run: str) -> str:
+        """A name or a pattern; ``./NAME/`` and the path of its folder mean the run."""
+        base = os.path.join(self._native.base, "")
+        found = run.removeprefix(base) if run.startswith(base) else run.removeprefix("./")
+        # No name ends with a slash, and none is empty.
+        return found.rstrip("/") or run
+
+    def _selection(self, given: Mapping[str, Any]) -> Dict[str, Any]:
+        """The selection as the native half takes it."""
+        wanted = arguments.selection(given)
+        for part in ("run", "exclude_run"):
+            wanted[part] = [self._run_text(run) for run in wanted[part]]
+        return wanted
+
     def _refreshed(
         self,
         selection: Mapping[str, Any],
@@ -98,7 +117,7 @@ class Core:
         progress: Wanted = False,
     ) -> Dict[str, Any]:
         """The selection, after a look at what it may mean."""
-        wanted = arguments.selection(selection)
+        wanted = self._selection(selection)
         if refresh and not self._native.is_read_only:
             with reporting(progress) as report:
                 gone = self._native.refresh_for(wanted, measure, report)
@@ -137,4 +156,4 @@ class Core:
             each = (self._named(target) for target in _targets.named(targets))
             return None, [artifact for artifacts in each for artifact in artifacts]
         given = arguments.given(selection)
-        return (arguments.selection(given) if given else None), None
+        return (self._selection(given) if given else None), None

@@ -99,7 +99,7 @@ class Noting(Core):
             Whether anything is recorded at this run and iteration: if not, check their spelling.
             ``True`` for what is noted: only the host with the catalog knows.
         """
-        name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
+        name, number = self._run(run), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
         measured = _measured(values, metrics)
         scores = [(name, number, *what, metric, value) for metric, value in measured.items()]
@@ -159,7 +159,7 @@ class Noting(Core):
     ) -> Rows[Score]:
         """Give scores, in the order run, iteration, dataset, parameters, metric."""
         asked = {"run": run, "iteration": iteration, "dataset": dataset, "parameters": parameters}
-        wanted = arguments.selection(asked)
+        wanted = self._selection(asked)
         found = self._native.scores(wanted, arguments.texts(metric, "a metric"))
         return Rows("Score", (Score(*values) for values in found))
 

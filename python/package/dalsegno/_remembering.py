@@ -46,7 +46,7 @@ class Remembering(Core):
             "user": arguments.texts(user, "a user"),
             "since": None if since is None else arguments.moment(since),
             "until": None if until is None else arguments.moment(until),
-            "run": arguments.texts(run, "a run"),
+            "run": [self._run_text(one) for one in arguments.texts(run, "a run")],
             "path": None if path is None else _targets.path(path),
         }
 

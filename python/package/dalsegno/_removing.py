@@ -52,8 +52,8 @@ class Removing(Asking, Noting):
         because files are unlinked afterwards.
 
         Args:
-            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection. The path
-                of a run or of a folder in it means the artifacts below it.
+            targets: Artifacts, identifiers, numbers, keys or paths; or nothing, and a selection.
+                The path of a run or of a folder in it means the artifacts below it.
             reason: Why; kept in the history.
             keep: How long the data can be restored: ``True`` until the trash is emptied, ``"72h"``,
                 ``False`` not at all; ``None`` takes the setting of ``config.toml``, or not at all.
@@ -82,7 +82,7 @@ class Removing(Asking, Noting):
             "keep_parents": keep_parents,
         }
         chosen = None if targets is None else _targets.named(targets)
-        wanted = arguments.selection(selection) if targets is None else None
+        wanted = self._selection(selection) if targets is None else None
         self._matched(wanted, stacklevel=3)
         with reporting(progress) as report:
             return build(Removed, self._native.remove(chosen, wanted, None, how, report))
@@ -120,7 +120,7 @@ class Removing(Asking, Noting):
             "ignore_best_links": True,
             "keep_parents": False,
         }
-        name = arguments.text(run, numbers=False)
+        name = self._run(run)
         with reporting(progress) as report:
             return build(Removed, self._native.remove(None, None, name, how, report))
 
@@ -151,7 +151,7 @@ class Removing(Asking, Noting):
             RunTakenError: The new name is taken, on disk, in the catalog or in the trash.
             RunActiveError: Data was written within the last hour.
         """
-        names = (arguments.text(run, numbers=False), arguments.text(to, numbers=False))
+        names = (self._run(run), arguments.text(to, numbers=False))
         return build(Renamed, self._native.rename_run(*names, dry_run, active, reason))
 
     def remove_outputs_but_best(
@@ -188,7 +188,7 @@ class Removing(Asking, Noting):
         if (best is None) == (metric is None):
             raise TypeError("the best outputs are named by best, or found by metric")
         asked: Selection = {
-            "run": arguments.text(run, numbers=False),
+            "run": self._run(run),
             "iteration": arguments.iteration(iteration),
             "kind": "output",
         }
@@ -260,7 +260,7 @@ class Removing(Asking, Noting):
         elif removal is not None and not isinstance(removal, Removal):
             path = removal
         place = None if path is None else _targets.path(path)
-        wanted = arguments.selection(selection) if arguments.given(selection) else None
+        wanted = self._selection(selection) if arguments.given(selection) else None
         return build(Restored, self._native.restore(name, place, wanted, last, dry_run))
 
     def trash(self) -> Rows[Removal]:

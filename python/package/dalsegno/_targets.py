@@ -7,13 +7,10 @@ from pathlib import Path, PurePath
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 from . import _arguments as arguments
+from . import _native
 from ._arguments import Text
 from ._native import Artifact
 from .errors import NotRecordedError
-
-Target = Union[Artifact, int, Text]
-"""An artifact, its number, an identifier (ours or DaCapo's), or a path, absolute or relative to the
-base directory."""
 
 
 class Key(NamedTuple):
@@ -26,6 +23,11 @@ class Key(NamedTuple):
     dataset: Optional[Text] = None
     parameters: Optional[Text] = None
     container: Optional[Text] = None
+
+
+Target = Union[Artifact, int, Key, Text]
+"""An artifact, its number, an identifier (ours or DaCapo's), a key, or a path, absolute or relative
+to the base directory."""
 
 
 def columns(
@@ -55,6 +57,9 @@ def target(given: Any) -> Union[Artifact, int, str]:
     """A target as the native half takes it."""
     if isinstance(given, Artifact):
         return given
+    if isinstance(given, Key):
+        # Its path follows from it; one that is relative begins at the base directory.
+        return os.fspath(_native.identifier(os.sep, columns(given))).lstrip(os.sep)
     if isinstance(given, int) and not isinstance(given, bool):
         if not -(2**63) <= given < 2**63:
             raise NotRecordedError(f"artifact {given} is not recorded")
@@ -78,12 +83,16 @@ def path(given: Any) -> str:
 
 def named(given: Any) -> List[Tuple[Union[Artifact, int, str], bool]]:
     """One target or several, each with whether it is a path, which may be that of a folder."""
-    many = list(given) if isinstance(given, arguments.Many) else [given]
+    many = list(given) if _is_many(given) else [given]
     return [(target(one), isinstance(one, (str, PurePath))) for one in many]
+
+
+def _is_many(given: Any) -> bool:
+    return isinstance(given, arguments.Many) and not isinstance(given, Key)
 
 
 def targets(given: Any) -> List[Union[Artifact, int, str]]:
     """One target or several."""
-    if isinstance(given, arguments.Many):
+    if _is_many(given):
         return [target(one) for one in given]
     return [target(given)]

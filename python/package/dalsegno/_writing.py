@@ -44,8 +44,8 @@ class Writing(Recording):
         not have yet is sealed all the same, and left out of the list.
 
         Args:
-            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection. The path
-                of a run or of a folder in it means the artifacts below it.
+            targets: Artifacts, identifiers, numbers, keys or paths; or nothing, and a selection.
+                The path of a run or of a folder in it means the artifacts below it.
             hash: Read all data and note its content hash, for ``verify(read_data=True)``.
             complete: Refuse arrays of which a chunk is missing. zarr leaves out chunks that hold
                 nothing but the fill value.
