@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::Context;
+use super::examples::with_examples;
 use super::fail::Failure;
 use super::flags::Global;
 use super::{
@@ -76,7 +77,7 @@ pub(super) fn full_command() -> clap::Command {
     ALL_COMMANDS.set(true);
     let command = Arguments::command();
     ALL_COMMANDS.set(false);
-    command
+    with_examples(command)
 }
 
 /// The arguments of one command, built only when that command is called: building those of every

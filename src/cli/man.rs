@@ -9,11 +9,12 @@ use super::fail::Failure;
 
 /// Print a manual page
 ///
-/// For example: dalsegno man > dalsegno.1, dalsegno man scan > dalsegno-scan.1
+/// Of the program as a whole, or of a command, such as scan or trash empty.
 #[derive(Debug, Args)]
 pub(super) struct Man {
     /// Command to describe [default: the program as a whole]
-    command: Option<String>,
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 pub(super) fn run(
@@ -23,18 +24,18 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     // Gives each command the global flags, so that its page has them.
     program.build();
-    let page = match &command.command {
-        None => program,
-        Some(name) => match program.find_subcommand(name) {
+    let mut page = program;
+    for name in &command.command {
+        page = match page.find_subcommand(name) {
             Some(found) => found.clone(),
             None => {
                 return Err(Failure::usage(
-                    format!("there is no command \"{name}\""),
+                    format!("there is no command \"{}\"", command.command.join(" ")),
                     "list the commands with: dalsegno --help",
                 ));
             }
-        },
-    };
+        };
+    }
     let mut text = Vec::new();
     clap_mangen::Man::new(page).render(&mut text)?;
     context.stdout.write_all(&text)?;

@@ -15,6 +15,7 @@ mod context;
 mod demo;
 mod doctor;
 mod du;
+mod examples;
 mod fail;
 mod files;
 mod flags;

@@ -300,6 +300,13 @@ fn manual_pages_and_completions_are_printed() {
     let page = stdout(world.program().args(["man", "iterations"]));
     assert!(page.contains("dalsegno iterations"), "{page}");
     assert!(page.contains(r"\-\-no\-refresh"), "{page}");
+    let page = stdout(world.program().args(["man", "trash", "empty"]));
+    assert!(page.contains(".TH dalsegno-trash-empty 1"), "{page}");
+    let page = stdout(world.program().args(["man", "rm"]));
+    assert!(
+        page.contains("dalsegno rm mito/validation.zarr/1000"),
+        "{page}"
+    );
     assert_transcript!(
         "man",
         world.transcript("man nothing\ncompletions nothing\n--version")
