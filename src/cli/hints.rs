@@ -186,7 +186,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "write the missing levels; if the rest is all that there will be, seal without --complete"
         }
         Hint::SealUncounted => "seal without --complete",
-        Hint::SelectBoth => "select both, or move one of them elsewhere",
+        Hint::SelectBoth => {
+            "select both, or move one of them elsewhere; what has no row yet gets one by: dalsegno scan"
+        }
         Hint::Unmount => "unmount it first",
         Hint::UseInnerRegistry => {
             "see what that registry records with: dalsegno --base DIR list; move its folder out of \

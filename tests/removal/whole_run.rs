@@ -243,3 +243,89 @@ fn a_restore_beside_a_run_that_was_written_again_overwrites_nothing() {
     );
     assert!(!registry.trash().unwrap().is_empty());
 }
+
+/// Writes an array that has no row.
+fn write_new(base: &Path, array: &str) {
+    fs::create_dir_all(base.join(array)).unwrap();
+    fs::write(base.join(array).join(".zarray"), "{}").unwrap();
+}
+
+#[test]
+fn what_was_written_since_the_plan_is_not_taken() {
+    let checkpoint = "r/checkpoints/iterations/2000";
+    let written: [fn(&Path); 3] = [
+        |base| write_new(base, "r/validation.zarr/2000/crop7/prediction"),
+        |base| fs::write(base.join("r/checkpoints/iterations/2000"), "y").unwrap(),
+        // Another run has come to be there, by hand.
+        |base| {
+            fs::rename(base.join("r"), base.join("old")).unwrap();
+            write_new(base, "r/validation.zarr/1/crop7/prediction");
+        },
+    ];
+    let named = [
+        "r/validation.zarr/2000/crop7/prediction",
+        checkpoint,
+        "r/validation.zarr/1/crop7/prediction",
+    ];
+    for (write, named) in written.into_iter().zip(named) {
+        let (folder, registry) = scene();
+        let plan = registry.plan_run_removal(&"r".parse().unwrap()).unwrap();
+        write(folder.path());
+        let before = files(&folder);
+        for keep_going in [false, true] {
+            let options = options().force_pinned(true).keep_going(keep_going);
+            match registry.remove_planned(&plan, &options, &Silent) {
+                Err(error) => {
+                    assert_eq!(error.code(), "changed-meanwhile");
+                    assert!(error.to_string().contains(named), "{error}");
+                }
+                Ok(report) => {
+                    assert!(keep_going && report.artifacts.is_empty(), "{report:?}");
+                    assert_eq!(report.skipped.len(), 1);
+                }
+            }
+            assert_eq!(files(&folder), before);
+        }
+    }
+}
+
+#[test]
+fn a_container_that_was_named_takes_nothing_written_since_the_plan() {
+    let (folder, registry) = scene();
+    let container = Path::new("r/validation.zarr");
+    let chosen = registry.to_remove_at(container).unwrap();
+    let plan = registry.plan_removal(chosen).unwrap();
+    write_new(folder.path(), "r/validation.zarr/2000/crop7/prediction");
+    let before = files(&folder);
+    let refused = registry.remove_planned(&plan, &options(), &Silent);
+    assert_eq!(refused.unwrap_err().code(), "changed-meanwhile");
+    assert_eq!(files(&folder), before);
+    // Planned again, it is part of what goes.
+    let chosen = registry.to_remove_at(container).unwrap();
+    let plan = registry.plan_removal(chosen).unwrap();
+    registry.remove_planned(&plan, &options(), &Silent).unwrap();
+    assert!(!folder.path().join(container).exists());
+}
+
+#[test]
+fn a_run_that_no_scan_has_seen_does_not_go_with_the_run_above_it() {
+    for inner in [
+        "r/nested/validation.zarr/1/d/prediction/.zarray",
+        "r/nested/checkpoints/iterations/5",
+        "r/a/b/snapshot.zarr/1/volumes/.zarray",
+    ] {
+        let (folder, registry) = scene();
+        let inner = folder.path().join(inner);
+        fs::create_dir_all(inner.parent().unwrap()).unwrap();
+        fs::write(&inner, "{}").unwrap();
+        let error = registry.plan_run_removal(&"r".parse().unwrap());
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "nested-artifact");
+        assert!(inner.exists());
+    }
+    // What only lies in a folder of the run is the run's own.
+    let (folder, registry) = scene();
+    write_new(folder.path(), "r/exports/a/crop7");
+    remove(&registry, &options()).unwrap();
+    assert!(!folder.path().join("r").exists());
+}

@@ -97,7 +97,9 @@ WORDS: dict[str, str] = {
         " complete=True"
     ),
     "seal-uncounted": "seal without complete=True",
-    "select-both": "select both, or move one of them elsewhere",
+    "select-both": (
+        "select both, or move one of them elsewhere; what has no row yet gets one by scan()"
+    ),
     "unmount": "unmount it first",
     "use-inner-registry": (
         "see what that registry records with list() of its base directory; move its folder out of "

@@ -232,6 +232,13 @@ pub(crate) fn plan_run(
     if let Some(registry) = contents.registries.first() {
         obstacle = Some(Obstacle::Registry(registry.clone()));
     }
+    // A training may have begun it since the last scan.
+    if let Some(other) = of_another_run(run, &contents) {
+        return Err(Error::Nested {
+            outer: base.path().join(path),
+            inner: base.path().join(other),
+        });
+    }
     let item = PlannedItem {
         path: run.to_string(),
         is_container: true,
@@ -247,6 +254,19 @@ pub(crate) fn plan_run(
     Ok(RemovalPlan {
         items: vec![item],
         ..RemovalPlan::default()
+    })
+}
+
+/// An array or a checkpoint of a run below the folder of this one, relative to the base directory.
+fn of_another_run(run: &RunName, contents: &ContainerListing) -> Option<PathBuf> {
+    let folder = Path::new(run.as_str());
+    let arrays = contents.arrays.iter().map(|path| (path, false));
+    let files = contents.others.iter().map(|path| (path, true));
+    arrays.chain(files).find_map(|(path, is_file)| {
+        let path = folder.join(path);
+        let key = layout::parse(path.to_str()?).ok()?;
+        let is_below = key.run() != run && Path::new(key.run().as_str()).starts_with(folder);
+        (is_below && key.kind().is_file() == is_file).then_some(path)
     })
 }
 

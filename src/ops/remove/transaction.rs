@@ -443,13 +443,16 @@ fn take(
             }
             Err(error) => return Err(error.into()),
         }
-        if checked.planned.is_container && !checked.planned.by_name {
-            // In the trash no process can add to it by its path, so this answer is final.
-            let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
-            if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
-                let path = on.base.path().join(&item.path);
-                return Err(StorageError::Changed { path }.into());
+        if checked.planned.is_container
+            && let Some(path) = new_in(on, folder, item, checked.planned)?
+        {
+            let error = StorageError::Changed { path };
+            // It was written since the user confirmed what goes.
+            if options.keep_going && checked.planned.by_name {
+                done.unmovable.insert(item.path.clone(), error.into());
+                continue;
             }
+            return Err(error.into());
         }
     }
     if let Some(path) = done.unmovable.keys().next() {
@@ -466,6 +469,26 @@ fn take(
     // depends on a list, so one that cannot be written holds up nothing.
     done.stale_lists = store::mend_lists(on.base, folder.path(), &done.taken, &Claim::own());
     Ok(())
+}
+
+/// What is in a container that was moved to the trash and was not in it when the removal was
+/// planned. In the trash no process can add to it by its path, so this answer is final.
+fn new_in(
+    on: &Removing<'_>,
+    folder: &TrashFolder,
+    item: &TrashItem,
+    planned: &PlannedItem,
+) -> Result<Option<PathBuf>, Error> {
+    let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
+    let known: HashSet<&Path> = planned.unknown.iter().map(PathBuf::as_path).collect();
+    let mut found = unknown(&item.path, &contents, &planned.artifacts).into_iter();
+    // The levels of a pyramid are listed one by one here.
+    let new = found.find(|path| !path.ancestors().any(|above| known.contains(above)));
+    // A container that was not named would be refused as a whole: the plan has nothing to name.
+    Ok(new.map(|path| match planned.by_name {
+        true => on.base.path().join(&item.path).join(path),
+        false => on.base.path().join(&item.path),
+    }))
 }
 
 /// Notes in each item which groups list it in their consolidated metadata.
