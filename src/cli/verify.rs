@@ -71,6 +71,21 @@ fn repair_text(repair: Repair) -> &'static str {
     }
 }
 
+/// What a repair did, as a phrase: it is of the catalog, and not of the data.
+fn done_text(repair: Repair) -> &'static str {
+    match repair {
+        Repair::MarkMissing => "marked missing",
+        Repair::MarkPresent => "marked present",
+        Repair::MarkDamaged => "marked damaged",
+        Repair::UpdateRow => "row updated to what is there",
+        Repair::Adopt => "row added",
+        Repair::Settle => "settled",
+        Repair::Follow => "the rows followed",
+        Repair::RewriteList => "taken out of the list",
+        Repair::WithParts => "done with its parts",
+    }
+}
+
 /// A finding, and whether it was repaired.
 struct FindingLine<'a> {
     finding: &'a VerifyFinding,
@@ -84,7 +99,8 @@ impl FindingLine<'_> {
     fn outcome(&self) -> String {
         match (self.repaired, self.finding.repair) {
             // First: a finding that was repaired still names its repair.
-            (Some(true), _) => "repaired".to_owned(),
+            (Some(true), Some(repair)) => done_text(repair).to_owned(),
+            (Some(true), None) => "repaired".to_owned(),
             (_, Some(repair)) => format!("{}--repair: {}", self.there(), repair_text(repair)),
             (_, None) => self.next().unwrap_or_default(),
         }
@@ -124,8 +140,7 @@ impl Record for FindingLine<'_> {
     const COLUMNS: &'static [Column] = &[
         Column("CLASS", Align::Left),
         Column("PATH", Align::Text),
-        Column("DETAIL", Align::Text),
-        Column("NEXT", Align::Prose),
+        Column("DETAIL; NEXT", Align::Prose),
     ];
     const FIELDS: &'static [&'static str] = &[
         "class", "path", "artifact", "detail", "repair", "next", "repaired",
@@ -135,8 +150,11 @@ impl Record for FindingLine<'_> {
         vec![
             self.finding.class.to_string(),
             self.finding.path.clone(),
-            self.finding.detail.clone(),
-            self.outcome(),
+            // One column, so that all of it is wrapped, and nothing is cut.
+            match self.outcome() {
+                next if next.is_empty() => self.finding.detail.clone(),
+                next => format!("{}; {next}", self.finding.detail),
+            },
         ]
     }
 
@@ -210,10 +228,14 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     show(context, command, &report, lines)?;
     let left = all - repaired.unwrap_or_default();
     match repaired {
-        Some(repaired) => context.say(&format!(
-            "{} repaired, {left} left",
-            render::count(repaired, "finding")
-        )),
+        Some(repaired) => {
+            let findings = render::count(repaired, "finding");
+            let what = match repaired {
+                0 => "",
+                _ => "; the catalog was repaired, data is as it was found",
+            };
+            context.say(&format!("{findings} repaired, {left} left{what}"));
+        }
         None if report.findings.iter().any(|found| found.repair.is_some()) => {
             // Only the same closer look finds the same findings again.
             let closer = [

@@ -494,7 +494,7 @@ fn moved(row: &Artifact, owner: &Artifact) -> Notice {
 
 /// What of sealed data is not as it was sealed.
 fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
-    let sealed = row.sealed_at?;
+    row.sealed_at?;
     let text = |size: Size| {
         let s = if size.files == 1 { "" } else { "s" };
         format!("{} file{s}, {} bytes", size.files, size.bytes.0)
@@ -502,7 +502,7 @@ fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
     let (class, detail) = match (row.size, seen.size) {
         (Some(counted), Some(size)) if counted != size || seen.has_other_chunks_than(row) => {
             let lost = match seen.lost_parts_of(row) {
-                Some(lost) => format!("; {lost}"),
+                Some(lost) => format!(": {lost}"),
                 None => String::new(),
             };
             let seen = size;
@@ -513,18 +513,18 @@ fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
             let (counted, seen) = (text(counted), text(seen));
             (
                 class,
-                format!("sealed at {sealed} with {counted}; now {seen}{lost}; the seal stays"),
+                format!("was sealed with {counted}; now {seen}{lost}; its seal stays"),
             )
         }
         // Before the time, which is that of the newest level: it may be the one that has gone.
         _ if let Some(lost) = seen.lost_levels_of(row) => (
             NoticeClass::ChangedFiles,
-            format!("sealed at {sealed}; {lost}; the seal stays"),
+            format!("was sealed whole; now {lost}; its seal stays"),
         ),
         _ if row.written_at != Some(seen.written_at) => (
             NoticeClass::Rewritten,
             format!(
-                "sealed at {sealed}, written at {}: the seal is void",
+                "was written again at {}, after its seal: the seal is void",
                 seen.written_at
             ),
         ),

@@ -277,7 +277,9 @@ fn the_hints_of_a_redacted_report_do_not_name_the_base_directory() {
     fs::write(inbox.join("stranger"), "").unwrap();
     let said = |redact: &[&str]| {
         let mut program = world.program();
-        let program = program.args(["--base", base, "doctor"]).args(redact);
+        let program = program
+            .args(["--base", base, "doctor", "--json"])
+            .args(redact);
         String::from_utf8(program.output().unwrap().stderr).unwrap()
     };
     let (plain, redacted) = (said(&[]), said(&["--redact"]));
@@ -366,4 +368,24 @@ fn a_folder_in_the_trash_that_nothing_explains_is_left_alone_and_said_to_be() {
         assert!(!said.contains("resolves"), "{said}");
     }
     assert!(folder.join("0/x").exists());
+}
+
+#[test]
+fn a_report_begins_with_a_verdict() {
+    let world = World::scanned();
+    let first = |text: &str| text.lines().nth(1).unwrap_or_default().to_owned();
+    let text = world.transcript("doctor --table");
+    assert_eq!(first(&text), "out|   all is well", "{text}");
+    let stranger = world.base.join(".dalsegno/trash/mine");
+    fs::create_dir_all(stranger).unwrap();
+    let text = world.transcript("doctor --table");
+    assert!(first(&text).contains("no removal explains"), "{text}");
+    assert!(
+        text.contains("dalsegno verify") && text.ends_with("exit 4\n"),
+        "{text}"
+    );
+    let nothing = World::new();
+    let text = nothing.transcript("doctor --table");
+    assert!(first(&text).contains("no registry"), "{text}");
+    assert!(!text.contains("all is well"), "{text}");
 }

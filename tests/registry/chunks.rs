@@ -276,24 +276,24 @@ fn a_chunk_that_a_sealed_array_lost_is_named() {
         assert_eq!(findings(&registry), Vec::<String>::new());
         fs::remove_file(array.join("c/0/1")).unwrap();
         let found = findings(&registry);
-        assert!(found[0].ends_with("; chunk c/0/1 is missing"), "{found:?}");
+        assert!(found[0].ends_with(": chunk c/0/1 is missing"), "{found:?}");
         // Another file in its place makes the number of files right, and the array no more whole.
         fs::write(array.join("stray"), "a chunk").unwrap();
         let found = findings(&registry);
-        assert!(found[0].ends_with("; chunk c/0/1 is missing"), "{found:?}");
+        assert!(found[0].ends_with(": chunk c/0/1 is missing"), "{found:?}");
         let report = registry
             .scan(ScanOptions::default().measure(true), &Silent)
             .unwrap();
         assert!(
             report.findings[0]
                 .detail
-                .contains("; chunk c/0/1 is missing"),
+                .contains(": chunk c/0/1 is missing"),
             "{report:?}"
         );
         fs::remove_file(array.join("c/1/0")).unwrap();
         let found = findings(&registry);
         assert!(
-            found[0].ends_with("; chunks c/0/1, c/1/0 are missing"),
+            found[0].ends_with(": chunks c/0/1, c/1/0 are missing"),
             "{found:?}"
         );
         registry.unseal(&[get(&registry)]).unwrap();

@@ -168,7 +168,7 @@ fn scan_measured(registry: &Registry) -> ScanReport {
 fn classes(findings: &[Notice]) -> Vec<(&str, &str)> {
     let mut classes = Vec::new();
     for found in findings {
-        assert!(found.detail.contains("sealed at"), "{}", found.detail);
+        assert!(found.detail.contains("its seal"), "{}", found.detail);
         classes.push((found.class.as_str(), found.path.as_str()));
     }
     classes

@@ -92,7 +92,7 @@ fn a_replaced_chunk_is_found_by_reading_and_only_by_it() {
         let sealed = row.unwrap().content_hash.unwrap().to_string();
         let detail = &report.findings[0].detail;
         assert!(
-            detail.ends_with(&format!("sealed was {sealed}")),
+            detail.contains(&format!("with the contents {sealed}; now")),
             "{detail}"
         );
     }

@@ -205,15 +205,25 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         pending,
         error: failure.as_ref().map(|failure| problem(context, failure)),
     };
-    // Whatever the error: the report is what explains it.
-    let written = write(context, command, &report)?;
+    let pending = report.pending.as_ref();
+    let none = PendingReport::default();
+    let pending = pending.unwrap_or(&none);
+    let empty = InboxState::default();
+    let inbox = report.inbox.as_ref().unwrap_or(&empty);
+    let readable = report
+        .catalog
+        .as_ref()
+        .map(|catalog| &catalog.readable_locks);
+    let is_readable = readable.is_some_and(|locks| !locks.is_empty());
+    let refused = inbox.refused.len() + inbox.changed.len();
+    let mut wrong = Vec::new();
     if let Some(keeper) = keeper {
         let is_here = report
             .catalog
             .as_ref()
             .is_some_and(|catalog| catalog.files.bytes.is_some());
         let keeper = if command.redact { "[HOST]" } else { &keeper };
-        context.say(&match is_here {
+        wrong.push(match is_here {
             true => hint(
                 context,
                 command,
@@ -225,29 +235,32 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             false => format!("the catalog is on host {keeper}; see what is pending there"),
         });
     }
-    let pending = report.pending.unwrap_or_default();
     // What recovery leaves to other users, no command of this user resolves.
     if pending.interrupted.len() > pending.left_alone.len() {
-        context.say("the next command that writes resolves the interrupted removals");
+        wrong.push("the next command that writes resolves the interrupted removals".to_owned());
     }
     if !pending.purging.is_empty() {
         let text = "finish the unlinking with: dalsegno trash empty";
-        context.say(&hint(context, command, text));
+        wrong.push(hint(context, command, text));
     }
-    let readable = report.catalog.map(|catalog| catalog.readable_locks);
-    let readable = readable.unwrap_or_default();
-    if !readable.is_empty() {
-        context.say(
+    if !pending.strangers_in_trash.is_empty() {
+        let text = "no removal explains what is in the trash besides removals; see it with: \
+                    dalsegno verify";
+        wrong.push(hint(context, command, text));
+    }
+    if is_readable {
+        wrong.push(
             "users who may only read the lock files can hold up all others; the next command that \
-             writes mends that, if their owner or root runs it",
+             writes mends that, if their owner or root runs it"
+                .to_owned(),
         );
     }
-    let inbox = report.inbox.unwrap_or_default();
-    let refused = inbox.refused.len() + inbox.changed.len();
     if refused > 0 || !inbox.strangers.is_empty() {
         let text = "see what is wrong in the inbox with: dalsegno verify";
-        context.say(&hint(context, command, text));
+        wrong.push(hint(context, command, text));
     }
+    // Whatever the error: the report is what explains it.
+    let written = write(context, command, &report, &wrong)?;
     let lists = [
         &pending.interrupted,
         &pending.purging,
@@ -264,9 +277,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             Err(Failure::ReportedAs(error.code()))
         }
         Some(failure) => Err(failure),
-        None if lists.iter().all(|list| list.is_empty()) && refused == 0 && readable.is_empty() => {
-            Ok(())
-        }
+        None if lists.iter().all(|list| list.is_empty()) && refused == 0 && !is_readable => Ok(()),
         None => Err(Failure::Findings),
     }
 }
@@ -280,7 +291,14 @@ fn hint(context: &Context, command: &Doctor, text: &str) -> String {
 }
 
 /// Writes the report, and returns what was written.
-fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<Value, Failure> {
+///
+/// A text begins with the verdict; beside JSON, what is wrong is said on stderr.
+fn write(
+    context: &mut Context,
+    command: &Doctor,
+    report: &Report,
+    wrong: &[String],
+) -> Result<Value, Failure> {
     // As a value, so that one redaction serves both formats.
     let mut json = serde_json::to_value(report)
         .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
@@ -288,9 +306,23 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<Val
         redact::redact(&mut json);
     }
     let format = context.format(command.output);
-    if !render::write_json(context, format, "doctor", &json)? {
-        layout::lines(context, &json)?;
+    if render::write_json(context, format, "doctor", &json)? {
+        wrong.iter().for_each(|wrong| context.say(wrong));
+        return Ok(json);
     }
+    let mut verdict = wrong.to_vec();
+    // From the report, which has paths redacted.
+    let left_alone = json["pending"]["left_alone"].as_array();
+    let left_alone = left_alone.into_iter().flatten();
+    verdict.extend(left_alone.filter_map(|it| it.as_str().map(str::to_owned)));
+    if json["error"].is_object() {
+        let text = |name: &str| json["error"][name].as_str();
+        let message = text("message").unwrap_or_default();
+        let next = text("next").map_or(String::new(), |next| format!("; next: {next}"));
+        // First: it is why parts of the report are missing.
+        verdict.insert(0, format!("{message}{next}"));
+    }
+    layout::lines(context, &json, &verdict)?;
     Ok(json)
 }
 

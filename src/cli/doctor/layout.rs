@@ -9,16 +9,27 @@ use crate::model::size::ByteCount;
 
 /// Width of a report, which is pasted into mails and bug reports.
 const WIDTH: usize = 80;
+/// The verdict on a registry of which nothing is wrong.
+const ALL_IS_WELL: &str = "all is well";
+
 /// Column in which values begin.
 const VALUES: usize = 24;
 
-/// Writes each field of the report as a group.
-pub(super) fn lines(context: &mut Context, report: &Value) -> Result<(), Failure> {
+/// Writes the verdict, which is what is wrong, and each field of the report as a group.
+pub(super) fn lines(
+    context: &mut Context,
+    report: &Value,
+    verdict: &[String],
+) -> Result<(), Failure> {
+    match verdict.is_empty() {
+        true => put(context, ALL_IS_WELL, "")?,
+        false => verdict
+            .iter()
+            .try_for_each(|wrong| put(context, "", wrong))?,
+    }
     let groups = report.as_object().into_iter().flatten();
-    for (index, (name, group)) in groups.enumerate() {
-        if index > 0 {
-            context.line("")?;
-        }
+    for (name, group) in groups {
+        context.line("")?;
         context.line(&capital(name))?;
         match group {
             // Without an error, its group is null; any other null group was lost to the error, or

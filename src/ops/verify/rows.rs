@@ -209,14 +209,16 @@ fn is_unhashed(artifact: &Artifact) -> bool {
 /// The finding if the data of a sealed row has another hash. `content` is `None` if the data
 /// changed while it was read, so that its hash is unknown.
 fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<VerifyFinding> {
-    let (sealed, sealed_at) = (artifact.content_hash?, artifact.sealed_at?);
+    let sealed = artifact
+        .content_hash
+        .filter(|_| artifact.sealed_at.is_some())?;
     if content.is_some_and(|content| content.hash == sealed) {
         return None;
     }
     let found = content.map_or("something else".to_owned(), |found| found.hash.to_string());
     let detail = format!(
-        "sealed at {sealed_at}: as many files and bytes, and other contents: {found}; sealed was \
-         {sealed}"
+        "was sealed with the contents {sealed}; now as many files and bytes have other contents: \
+         {found}"
     );
     Some(VerifyFinding {
         class: VerifyClass::ChangedContent,
@@ -317,26 +319,25 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         return None;
     }
     let sealed = match artifact.sealed_at {
-        Some(time) => format!("sealed at {time}: "),
-        None => String::new(),
+        Some(_) => "was sealed; now ",
+        None => "",
     };
     let text = |size: crate::model::size::Size| {
         let s = if size.files == 1 { "" } else { "s" };
         format!("{} file{s}, {} bytes", size.files, size.bytes.0)
     };
-    let compared = |counted, seen| match artifact.sealed_at {
-        Some(time) => format!(
-            "sealed at {time} with {}; now {}",
-            text(counted),
-            text(seen)
-        ),
-        None => format!("counted were {}; now {}", text(counted), text(seen)),
+    let compared = |counted, seen| {
+        let then = match artifact.sealed_at {
+            Some(_) => "sealed",
+            None => "counted",
+        };
+        format!("was {then} with {}; now {}", text(counted), text(seen))
     };
     // Before the time, which is that of the newest level: it may be the one that has gone.
     if let Some(lost) = sight.lost_levels_of(artifact) {
         let lost = sight.lost_parts_of(artifact).unwrap_or(lost);
         let detail = match (artifact.size, sight.size) {
-            (Some(counted), Some(seen)) => format!("{}; {lost}", compared(counted, seen)),
+            (Some(counted), Some(seen)) => format!("{}: {lost}", compared(counted, seen)),
             _ => format!("{sealed}{lost}"),
         };
         return Some((VerifyClass::ChangedFiles, detail));
@@ -347,10 +348,10 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
     {
         return Some((
             VerifyClass::Rewritten,
-            format!(
-                "{sealed}written at {}, the row says {noted}",
-                sight.written_at
-            ),
+            match artifact.sealed_at {
+                Some(_) => format!("was sealed as written at {noted}; now {}", sight.written_at),
+                None => format!("was written at {noted}; now {}", sight.written_at),
+            },
         ));
     }
     let (counted, seen) = (artifact.size?, sight.size?);
@@ -358,7 +359,7 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         return None;
     }
     let lost = match sight.lost_parts_of(artifact) {
-        Some(lost) => format!("; {lost}"),
+        Some(lost) => format!(": {lost}"),
         None => String::new(),
     };
     // With as many files as before, their bytes are what changed.
