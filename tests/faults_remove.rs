@@ -125,6 +125,11 @@ fn a_removal_frees_a_disk_without_a_byte_left() {
 }
 
 #[test]
+fn a_removal_frees_the_full_disk_of_a_base_directory_without_the_catalog() {
+    full::removes_on_a_full_disk("elsewhere");
+}
+
+#[test]
 fn a_removal_frees_a_disk_without_an_inode_left() {
     full::removes_on_a_full_disk("inodes");
 }

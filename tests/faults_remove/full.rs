@@ -16,13 +16,17 @@ use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{Registry, RestoreTarget, Target};
+use dalsegno::{Options, Registry, RestoreTarget, ScanOptions, Target};
 
 use crate::child::{answer, command, prediction, say, tree};
 use crate::scene::Case;
 
 /// What fills up: name of the action, options of the mount.
-const DISKS: [(&str, &str); 2] = [("space", "size=12m"), ("inodes", "size=64m,nr_inodes=600")];
+const DISKS: [(&str, &str); 3] = [
+    ("space", "size=12m"),
+    ("inodes", "size=64m,nr_inodes=600"),
+    ("elsewhere", "size=12m"),
+];
 
 /// Whether this process is a child of these tests; then it has done its work.
 pub(crate) fn child() -> bool {
@@ -32,6 +36,11 @@ pub(crate) fn child() -> bool {
     }
     let disk = PathBuf::from(std::env::var_os(crate::child::BASE).unwrap());
     let base = disk.join("base");
+    if action == "elsewhere" {
+        with_the_catalog_elsewhere(&disk);
+        say("done");
+        return true;
+    }
     Case::write(&disk);
     let registry = Registry::open(&base).unwrap();
     fill(&disk, &action);
@@ -123,6 +132,33 @@ fn without_bytes(disk: &Path, registry: Registry) {
     assert!(all.unwrap().purge.unwrap().is_done);
     // The reserve is back: a sixteenth of the disk, so that the rest of what was freed stays free.
     let reserve = base.join(".dalsegno/catalog.sqlite3.reserve");
+    assert_eq!(reserve.metadata().unwrap().len(), 768 << 10);
+}
+
+/// The disk of the base directory is full, that of the catalog is not.
+fn with_the_catalog_elsewhere(disk: &Path) {
+    let base = disk.join("base");
+    for iteration in 1..=2 {
+        let array = base.join(format!("r/validation.zarr/{iteration}/d/prediction"));
+        fs::create_dir_all(&array).unwrap();
+        fs::write(array.join(".zarray"), "{}").unwrap();
+        fs::write(array.join("0"), vec![1; 2 << 20]).unwrap();
+    }
+    let catalog = tempfile::tempdir().unwrap();
+    let options = || Options::new().catalog(catalog.path().join("c.sqlite3"));
+    let (registry, _) = options().create(&base).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let reserve = base.join(".dalsegno/removals.reserve");
+    assert_eq!(reserve.metadata().unwrap().len(), 768 << 10);
+    drop(registry);
+    fill(disk, "space");
+    let registry = options().open(&base).unwrap();
+    let filter = Filter::default().iterations(["1".parse().unwrap()]);
+    let report = registry.remove_many(&filter, &RemoveOptions::default(), &Silent);
+    assert!(report.unwrap().purge.unwrap().is_done);
+    assert_eq!(rows(&registry), 1);
+    assert!(!base.join("r/validation.zarr/1").exists());
+    // It is back, in what was freed.
     assert_eq!(reserve.metadata().unwrap().len(), 768 << 10);
 }
 

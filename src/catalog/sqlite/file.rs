@@ -16,6 +16,7 @@ use super::published::Publisher;
 use super::queue::{self, Turn, WriteQueue};
 use super::{fork, migrate, reserve, second_names};
 use crate::catalog::error::CatalogError;
+use crate::disk::Folder;
 use crate::model::actor::Agent;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::progress::{Monitor, Phase, Silent};
@@ -42,6 +43,9 @@ pub struct Catalog {
 
 /// Instructions of SQLite between two questions whether a read is to end.
 const STEPS: std::ffi::c_int = 10_000;
+
+/// What the reserve in the base directory is for, and how its name begins.
+const REMOVALS: &str = "removals";
 
 /// Connections kept for later; more are closed after use.
 const MOST_IDLE: usize = 8;
@@ -209,17 +213,30 @@ impl Catalog {
         }
     }
 
-    /// Makes the reserve, or what is missing of it. A disk without room for it keeps what there
+    /// Makes the reserves, or what is missing of them. A disk without room for one keeps what there
     /// was.
     pub fn keep_reserve(&self) {
         if !self.is_read_only() {
             reserve::keep(&self.place);
+            if let Some(place) = self.reserve_in_base() {
+                reserve::keep(&place);
+            }
         }
     }
 
-    /// Gives the reserve back to the file system. Says whether there was one.
+    /// Gives the reserves back to their file systems. Says whether there was one.
     pub fn give_up_reserve(&self) -> bool {
-        reserve::give_up(&self.place)
+        let in_base = self.reserve_in_base();
+        let is_given_up = in_base.is_some_and(|place| reserve::give_up(&place));
+        reserve::give_up(&self.place) || is_given_up
+    }
+
+    /// Where the reserve of the base directory's own disk is, if the catalog is on another: a
+    /// removal makes a folder in the trash, and a manifest.
+    fn reserve_in_base(&self) -> Option<Place> {
+        let publisher = self.publisher.as_ref()?;
+        let folder = Folder::open(&publisher.folder).ok()?;
+        Place::in_folder(&folder, REMOVALS).ok()
     }
 
     /// The base directory that the rows are relative to.
