@@ -201,6 +201,13 @@ pub enum Error {
         /// Path of the row that the data is of.
         owner: PathBuf,
     },
+    /// A seal was to be noted for the host that has the catalog, and that host takes no word about
+    /// data of another user. Its owner and root may say it.
+    #[error("a seal of {} cannot be noted: it is about data of another user", .path.display())]
+    OfAnotherUser {
+        /// Where the data is.
+        path: PathBuf,
+    },
     /// The new name of a run is taken, or cannot be the run's.
     #[error("the name {run} is taken by {by}")]
     RunTaken {
@@ -283,7 +290,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 112] = [
+    pub const CODES: [&'static str; 113] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -379,6 +386,7 @@ impl Error {
         "pinned-elsewhere",
         "best-linked",
         "of-another-run",
+        "of-another-user",
         "run-taken",
         "run-active",
         "run-folder-gone",
@@ -426,6 +434,7 @@ impl Error {
             Self::PinnedElsewhere { .. } => "pinned-elsewhere",
             Self::BestLinked { .. } => "best-linked",
             Self::OfAnotherRun { .. } => "of-another-run",
+            Self::OfAnotherUser { .. } => "of-another-user",
             Self::RunTaken { .. } => "run-taken",
             Self::RunActive { .. } => "run-active",
             Self::RunFolderGone { .. } => "run-folder-gone",
@@ -470,6 +479,7 @@ impl Error {
             | Self::PinnedElsewhere { path, .. }
             | Self::BestLinked { path, .. }
             | Self::OfAnotherRun { path, .. }
+            | Self::OfAnotherUser { path }
             | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
@@ -567,6 +577,7 @@ impl Error {
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
             "of-another-run" => Hint::FollowOrForce,
+            "of-another-user" => Hint::SealAtKeeper,
             "best-link" => Hint::MendBestLink,
             "run-taken" => Hint::GiveOtherName,
             "run-active" => Hint::EndTraining,

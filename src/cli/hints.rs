@@ -216,6 +216,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "let rows, pins and scores follow their data with: dalsegno verify --repair; in rm, \
              --force-pinned removes it all the same"
         }
+        Hint::SealAtKeeper => {
+            "its owner, or root, can seal it here; on the host that has the catalog anyone who may \
+             write the registry can: dalsegno seal PATH"
+        }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
         Hint::GiveOtherName => {
             "give a name that no run, folder or removal has; what is in the trash: \

@@ -129,6 +129,8 @@ hints! {
     MendBestLink = "mend-best-link",
     /// Let the rows follow their data, or override that it is another run's.
     FollowOrForce = "follow-or-force",
+    /// Seal it on the host that has the catalog, or let its owner seal it.
+    SealAtKeeper = "seal-at-keeper",
     /// Give a name that nothing has.
     GiveOtherName = "give-other-name",
     /// Wait for the end of the training, or say that there is none.

@@ -123,17 +123,27 @@ pub(crate) fn seal(
 }
 
 /// Looks at the data of keys as [`seal`] does, and returns what a host without the catalog notes of
-/// it, in the same order.
+/// it, in the same order. `user` is the one who leaves the notes, by number.
 ///
 /// # Errors
-/// As [`seal`].
+/// As [`seal`], and [`Error::OfAnotherUser`] if one is of another user: the fold refuses such a note.
 pub(crate) fn notes(
     base: &Base,
     keys: &[Key],
+    user: u32,
     options: SealOptions,
     monitor: &dyn Monitor,
 ) -> Result<Vec<SealNote>, Error> {
-    let whole = Sealing::new(base, keys, options, monitor).seen(|_, _| Ok(()))?;
+    let sealing = Sealing::new(base, keys, options, monitor);
+    let whole = sealing.seen(|at, sight| {
+        let is_taken = sight.owner.is_none_or(|owner| takes_word(user, owner));
+        match keys.get(at) {
+            Some(key) if !is_taken => Err(Error::OfAnotherUser {
+                path: sealing.path(key),
+            }),
+            _ => Ok(()),
+        }
+    })?;
     let noted = keys.iter().zip(whole).map(|(key, (sight, content))| {
         let mut note = SealNote::new(
             key.clone(),
@@ -144,6 +154,12 @@ pub(crate) fn notes(
         note
     });
     Ok(noted.collect())
+}
+
+/// Whether the word of a user is taken from the inbox about data of this owner.
+pub(crate) fn takes_word(user: u32, owner: u32) -> bool {
+    // Root may write any data, so its word is taken about all of it.
+    user == 0 || user == owner
 }
 
 /// The chunks that are there, if some are not.

@@ -25,6 +25,11 @@ pub(super) fn agent() -> Agent {
     }
 }
 
+/// The user whom files that this process makes belong to, by number.
+pub(super) fn user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// The name of a user. One without an entry in the user database goes by number.
 pub(super) fn user_name(uid: u32) -> String {
     // A user database that does not answer must not stop a change either.

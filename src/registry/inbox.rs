@@ -113,15 +113,16 @@ impl Inbox {
     /// Returns what was noted.
     ///
     /// # Errors
-    /// As [`Registry::seal_many`](crate::Registry::seal_many), and as [`Inbox::note_many`]; if
-    /// something cannot be sealed, nothing is noted.
+    /// As [`Registry::seal_many`](crate::Registry::seal_many), and as [`Inbox::note_many`];
+    /// [`Error::OfAnotherUser`](crate::Error::OfAnotherUser) if the data of one is another user's
+    /// and this user is not root. If something cannot be sealed, nothing is noted.
     pub fn seal(
         &self,
         keys: &[Key],
         options: SealOptions,
         monitor: &dyn Monitor,
     ) -> Result<Vec<SealNote>> {
-        let seals = seal::notes(&self.base, keys, options, monitor)?;
+        let seals = seal::notes(&self.base, keys, agent::user(), options, monitor)?;
         self.note_many(seals.iter().cloned().map(Note::Seal))?;
         Ok(seals)
     }

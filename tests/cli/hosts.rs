@@ -307,6 +307,35 @@ fn record_prints_the_path_even_if_no_note_can_be_left() {
 }
 
 #[test]
+fn a_seal_of_another_users_data_is_refused_where_the_keeper_would_refuse_its_note() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: a user of another number needs root");
+        return;
+    }
+    let world = world();
+    let array = "new/validation.zarr/1/crop1/prediction";
+    world.write_array(array);
+    for format in ["--table", "--hash", "--json"] {
+        let mut other = world.program_of_a_stranger();
+        other
+            .env("DALSEGNO_TEST_HOST", "node2")
+            .args(["seal", array, format]);
+        let output = other.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("error[of-another-user]"), "{said}");
+        assert!(said.contains("it is about data of another user"), "{said}");
+    }
+    assert!(!world.base.join(".dalsegno/inbox").exists());
+    // Root's word is taken about all data.
+    let array = "new/validation.zarr/2/crop1/prediction";
+    world.write_array(array);
+    std::os::unix::fs::chown(world.base.join(array), Some(65534), None).unwrap();
+    let text = on(&world, "node2", &format!("seal {array}"));
+    assert!(text.contains("noted 1 seal"), "{text}");
+}
+
+#[test]
 fn what_is_next_names_the_keeper_in_every_format() {
     let world = world();
     fs::create_dir_all(world.base.join(".dalsegno/trash/stranger")).unwrap();

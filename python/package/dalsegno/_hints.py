@@ -124,6 +124,10 @@ WORDS: dict[str, str] = {
         "let rows, pins and scores follow their data with verify(repair=True); or remove it all "
         "the same with force_pinned=True"
     ),
+    "seal-at-keeper": (
+        "its owner, or root, can seal it here; on the host that has the catalog anyone who may "
+        "write the registry can, with seal()"
+    ),
     "repair-moved": (
         "if it was renamed by hand, rows, pins and scores follow with verify(repair=True)"
     ),

@@ -580,6 +580,12 @@ class OfAnotherRunError(Error, PermissionError):
     code = "of-another-run"
 
 
+class OfAnotherUserError(Error, PermissionError):
+    """A seal of another user's data was to be noted, and the host with the catalog takes none."""
+
+    code = "of-another-user"
+
+
 class ChangedSincePlanError(Error, RuntimeError):
     """It is not as it was when it was planned."""
 

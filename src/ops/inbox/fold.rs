@@ -45,6 +45,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
 use crate::ops::refresh;
+use crate::ops::seal::takes_word;
 use crate::ops::twins::Owners;
 use crate::store::{
     self, Base, Event, Finished, InboxFile, InboxFolder, Look, StorageError, WalkOptions,
@@ -367,8 +368,7 @@ impl Fold<'_> {
             .seen
             .as_ref()
             .and_then(|seen| seen.owner)
-            // Root may write any data, so its word is taken about all of it.
-            .is_some_and(|owner| file.owner != Some(0) && file.owner != Some(owner))
+            .is_some_and(|owner| !file.owner.is_some_and(|user| takes_word(user, owner)))
         {
             return Ok(Err("it is about data of another user".to_owned()));
         }
