@@ -744,6 +744,14 @@ fn what_a_pin_binds_under_an_old_name_is_not_removed_under_the_new_one() {
     mv(folder.path(), "a", "d");
     scan(&registry);
     let new = Filter::default().runs(["d"]);
+    let plan = registry
+        .plan_removal(registry.to_remove_selected(&new).unwrap())
+        .unwrap();
+    let bound = registry
+        .protected(&plan, &RemoveOptions::default())
+        .unwrap();
+    assert_eq!(bound.len(), 2);
+    assert!(bound.iter().all(|one| one.code == "pinned-elsewhere"));
     let error = registry.remove_many(&new, &RemoveOptions::default(), &Silent);
     let error = error.unwrap_err();
     assert_eq!(error.code(), "pinned-elsewhere");

@@ -102,3 +102,4 @@ pub use sqlite::registry_dir::{NewRegistryDir, RegistryDir};
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 pub use tie::{Tie, claim, learn, not_copied, require_replaceable, tie, unproven};
+pub use twins::PinView;

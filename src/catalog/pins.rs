@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::error::CatalogError;
 use super::names::NameOf;
 use super::query::Query;
-use super::removals::Change;
 use super::sqlite::file::Catalog;
 use crate::model::actor::Actor;
 use crate::model::artifact::ArtifactId;
@@ -344,17 +343,6 @@ impl Catalog {
             }
             Ok(change)
         })
-    }
-}
-
-impl Change<'_> {
-    /// Whether there is any pin.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn has_pins(&self) -> Result<bool, CatalogError> {
-        self.catalog.has_pins_on(self.transaction)
     }
 }
 

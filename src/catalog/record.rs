@@ -353,11 +353,13 @@ impl Recorder<'_> {
             }
         };
         // A seal is not undone by a scan: what differs from it is reported and not taken in. Nor is
-        // the data of a run that was renamed taken for this row's.
+        // the data of a run that was renamed taken for this row's; but a row that never had data
+        // gets it, as data without a row would get one.
         let is_doubtful = found.seen.contradicts_seal_of(artifact)
-            || self
-                .doubts
-                .has_twin(self.catalog, self.transaction, artifact, &found.seen)?;
+            || artifact.written_at.is_some()
+                && self
+                    .doubts
+                    .has_twin(self.catalog, self.transaction, artifact, &found.seen)?;
         match is_doubtful {
             true => self.contradicted.push(artifact.id),
             false => {

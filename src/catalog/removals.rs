@@ -15,7 +15,6 @@ use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, RemovalMade, RemovalStateSet};
 use crate::model::filter::Filter;
-use crate::model::key::Key;
 use crate::model::layout::Location;
 use crate::model::operation::{NewOperation, Side};
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
@@ -389,17 +388,6 @@ impl Change<'_> {
             .catalog
             .many(self.transaction, sql, params![id.0])?
             .pop())
-    }
-
-    /// Names of the pins on the run or iteration of a key without a row.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn pins_of_unknown(&self, key: &Key) -> Result<Vec<String>, CatalogError> {
-        // Ids begin at 1, so this one finds only pins of the run and iteration.
-        let no_artifact = ArtifactId(0);
-        self.catalog.pins_of(self.transaction, no_artifact, key)
     }
 
     /// Gives the artifact at a place.

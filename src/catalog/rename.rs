@@ -184,21 +184,6 @@ impl Change<'_> {
         self.catalog.run_contents_on(transaction, run)
     }
 
-    /// Names of the pins on a run or on any of its iterations.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn pins_of_run(&self, run: &RunName) -> Result<Vec<String>, CatalogError> {
-        self.transaction
-            .prepare_cached(PINS_OF_RUN)
-            .and_then(|mut statement| {
-                let names = statement.query_map([run.as_str()], |row| row.get(0))?;
-                names.collect()
-            })
-            .map_err(|error| self.catalog.sql("reading pins", error))
-    }
-
     /// Gives rows, scores and pins of a run and of the runs in its folder to their new names.
     ///
     /// # Errors

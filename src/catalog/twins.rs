@@ -10,9 +10,11 @@ use rusqlite::{Connection, params};
 use super::error::CatalogError;
 use super::lookup::BY_ID;
 use super::removals::Change;
+use super::rename::PINS_OF_RUN;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
+use crate::model::key::Key;
 use crate::model::layout::Location;
 use crate::model::name::RunName;
 use crate::model::observation::Observation;
@@ -75,12 +77,10 @@ impl Doubts {
     }
 }
 
-/// Whether a row was last seen with data of another time.
+/// Whether a row was last seen with data of another time, or never with data.
 pub(super) fn is_other_data(row: &Artifact, seen: &Observation) -> bool {
     let kind = row.key.kind();
-    !kind.is_container()
-        && seen.damage.is_none()
-        && row.written_at.is_some_and(|at| at != seen.written_at)
+    !kind.is_container() && seen.damage.is_none() && row.written_at != Some(seen.written_at)
 }
 
 impl Catalog {
@@ -120,13 +120,84 @@ impl Catalog {
     }
 }
 
+/// Reads what pins bind, for data that has no row or the row of another run: in the transaction of
+/// a removal, or for a preview.
+pub struct PinView<'a> {
+    catalog: &'a Catalog,
+    connection: &'a Connection,
+}
+
+impl Catalog {
+    /// Runs `look` on what pins bind. Changes nothing.
+    ///
+    /// # Errors
+    /// Whatever `look` returns, and [`CatalogError`] if the catalog cannot be read.
+    pub fn view_pins<T, E: From<CatalogError>>(
+        &self,
+        look: impl FnOnce(&PinView<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.read_with(|connection| {
+            look(&PinView {
+                catalog: self,
+                connection,
+            })
+        })
+    }
+}
+
 impl Change<'_> {
+    /// What pins bind, as this change sees it.
+    #[must_use]
+    pub fn pin_view(&self) -> PinView<'_> {
+        PinView {
+            catalog: self.catalog,
+            connection: self.transaction,
+        }
+    }
+}
+
+impl PinView<'_> {
+    /// Whether there is any pin.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn has_pins(&self) -> Result<bool, CatalogError> {
+        self.catalog.has_pins_on(self.connection)
+    }
+
+    /// Names of the pins on a run or on any of its iterations.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn pins_of_run(&self, run: &RunName) -> Result<Vec<String>, CatalogError> {
+        self.connection
+            .prepare_cached(PINS_OF_RUN)
+            .and_then(|mut statement| {
+                let names = statement.query_map([run.as_str()], |row| row.get(0))?;
+                names.collect()
+            })
+            .map_err(|error| self.catalog.sql("reading pins", error))
+    }
+
+    /// Names of the pins on the run or iteration of a key without a row.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn pins_of_unknown(&self, key: &Key) -> Result<Vec<String>, CatalogError> {
+        // Ids begin at 1, so this one finds only pins of the run and iteration.
+        let no_artifact = ArtifactId(0);
+        self.catalog.pins_of(self.connection, no_artifact, key)
+    }
+
     /// Numbers of the runs of which a pin binds anything.
     ///
     /// # Errors
     /// [`CatalogError`] if the catalog cannot be read.
     pub fn pinned_runs(&self) -> Result<Vec<i64>, CatalogError> {
-        self.transaction
+        self.connection
             .prepare_cached(PINNED_RUNS)
             .and_then(|mut statement| {
                 let runs = statement.query_map([], |row| row.get(0))?;
@@ -147,7 +218,7 @@ impl Change<'_> {
     ) -> Result<Vec<Artifact>, CatalogError> {
         let mut ids: Vec<i64> = Vec::new();
         let sql = |error| self.catalog.sql("looking up an artifact", error);
-        let mut statement = self.transaction.prepare_cached(TWIN_IN).map_err(sql)?;
+        let mut statement = self.connection.prepare_cached(TWIN_IN).map_err(sql)?;
         for run in runs {
             let found = statement
                 .query_map(params![row.id.0, written_at.0, run], |row| row.get(0))
@@ -178,7 +249,7 @@ impl Change<'_> {
         let array = place.array.as_deref().unwrap_or_default();
         let mut ids: Vec<i64> = Vec::new();
         let sql = |error| self.catalog.sql("looking up an artifact", error);
-        let mut statement = self.transaction.prepare_cached(AT_PLACE).map_err(sql)?;
+        let mut statement = self.connection.prepare_cached(AT_PLACE).map_err(sql)?;
         for run in runs {
             let found = statement
                 .query_map(params![run, container, array, written_at.0], |row| {
@@ -195,7 +266,7 @@ impl Change<'_> {
     fn pinned_of(&self, ids: Vec<i64>) -> Result<Vec<Artifact>, CatalogError> {
         let mut pinned = Vec::new();
         for id in ids {
-            let row = readable(self.artifact(ArtifactId(id)))?;
+            let row = readable(self.catalog.one(self.connection, BY_ID, params![id]))?;
             pinned.extend(row.filter(|row| !row.pins.is_empty() && row.state != State::Reserved));
         }
         Ok(pinned)

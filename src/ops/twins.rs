@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::catalog::{Catalog, Change};
+use crate::catalog::{Catalog, PinView};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
@@ -26,7 +26,8 @@ pub(crate) fn owner(
     written_at: Timestamp,
 ) -> Result<Option<Artifact>, Error> {
     let kind = row.key.kind();
-    if kind.is_container() || row.written_at.is_none_or(|at| at == written_at) {
+    // A row that never had data has no time: what is at its path may have come there by a rename.
+    if kind.is_container() || row.written_at == Some(written_at) {
         return Ok(None);
     }
     let twins = catalog.twins(row, written_at)?;
@@ -61,7 +62,7 @@ impl<'a> Owners<'a> {
         row: &Artifact,
         written_at: Timestamp,
     ) -> Result<Option<Artifact>, Error> {
-        if row.written_at.is_none_or(|at| at == written_at) {
+        if row.written_at == Some(written_at) {
             return Ok(None);
         }
         let misses = self.misses.entry(row.location().container).or_default();
@@ -89,11 +90,11 @@ pub(crate) fn refusal(row: &Artifact, owner: &Artifact) -> Error {
 /// [`Error`] if the catalog cannot be read.
 pub(crate) fn pinned_elsewhere<'a>(
     base: &Base,
-    change: &Change<'_>,
+    pins: &PinView<'_>,
     artifacts: impl Iterator<Item = &'a Artifact>,
 ) -> Result<HashMap<ArtifactId, Error>, Error> {
     let mut refused = HashMap::new();
-    let runs = change.pinned_runs()?;
+    let runs = pins.pinned_runs()?;
     if runs.is_empty() {
         return Ok(refused);
     }
@@ -107,7 +108,7 @@ pub(crate) fn pinned_elsewhere<'a>(
         let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), kind) else {
             continue;
         };
-        let twins = change.pinned_twins(row, written_at, &runs)?;
+        let twins = pins.pinned_twins(row, written_at, &runs)?;
         if let Some(error) = owned_by(base, &path, twins) {
             refused.insert(row.id, error);
         }
@@ -122,11 +123,11 @@ pub(crate) fn pinned_elsewhere<'a>(
 /// [`Error`] if the catalog cannot be read.
 pub(crate) fn unknown_pinned_elsewhere(
     base: &Base,
-    change: &Change<'_>,
+    pins: &PinView<'_>,
     run: &RunName,
     paths: impl Iterator<Item = String>,
 ) -> Result<Option<Error>, Error> {
-    let runs = change.pinned_runs()?;
+    let runs = pins.pinned_runs()?;
     if runs.is_empty() {
         return Ok(None);
     }
@@ -138,7 +139,7 @@ pub(crate) fn unknown_pinned_elsewhere(
         let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), key.kind()) else {
             continue;
         };
-        let twins = change.pinned_at_place(run, &place, written_at, &runs)?;
+        let twins = pins.pinned_at_place(run, &place, written_at, &runs)?;
         if let Some(error) = owned_by(base, &path, twins) {
             return Ok(Some(error));
         }

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::{PinSelection, Registry, RemoveOptions};
+use dalsegno::{PinSelection, RefreshOptions, Registry, RemoveOptions, ScanOptions};
 use tempfile::TempDir;
 
 use crate::{array, base, code, kept, key, of_run, paths, target, write};
@@ -172,6 +174,16 @@ fn pinned_data_without_a_row_in_the_folder_of_another_run_is_refused() {
     assert_eq!(error.code(), "pinned-elsewhere");
     assert!(error.to_string().contains(OTHER), "{error}");
     let run = registry.plan_run_removal(&"er".parse().unwrap()).unwrap();
+    let chosen = registry.to_remove(&container).unwrap();
+    let plan = registry.plan_removal(chosen).unwrap();
+    for (plan, item) in [(&plan, "er/validation.zarr"), (&run, "er")] {
+        let bound = registry.protected(plan, &RemoveOptions::default()).unwrap();
+        assert_eq!(bound.len(), 1);
+        assert_eq!(bound[0].code, "pinned-elsewhere");
+        assert_eq!(bound[0].path, at(item));
+        let forced = RemoveOptions::default().force_pinned(true);
+        assert!(registry.protected(plan, &forced).unwrap().is_empty());
+    }
     let removed = registry.remove_planned(&run, &RemoveOptions::default(), &Silent);
     assert_eq!(code(removed), "pinned-elsewhere");
     assert!(at(OTHER).is_dir());
@@ -187,4 +199,62 @@ fn pinned_data_without_a_row_in_the_folder_of_another_run_is_refused() {
         .unwrap();
     remove(RemoveOptions::default()).unwrap();
     assert!(!at(OTHER).exists() && at(OWNER).is_dir());
+}
+
+/// `mito`, which is not pinned, lies in the folder of `er`, which has only identifiers.
+fn renamed_onto_identifiers() -> (TempDir, Registry) {
+    let (folder, registry) = base();
+    array(&registry, OWNER);
+    registry.record(&key(OTHER)).unwrap();
+    let at = |path: &str| folder.path().join(path);
+    fs::rename(at("mito"), at("er")).unwrap();
+    (folder, registry)
+}
+
+#[test]
+fn an_identifier_without_data_is_removed_without_the_data_of_a_run_renamed_to_it() {
+    let (folder, registry) = renamed_onto_identifiers();
+    registry
+        .refresh(&Filter::default(), RefreshOptions::default(), &Silent)
+        .unwrap();
+    let rows = registry.select(&of_run("er")).unwrap();
+    assert_eq!(rows[0].state, State::Reserved);
+    let plan = registry
+        .plan_removal(registry.to_remove_selected(&of_run("er")).unwrap())
+        .unwrap();
+    let bound = registry
+        .protected(&plan, &RemoveOptions::default())
+        .unwrap();
+    assert_eq!(bound.len(), 1);
+    assert_eq!(bound[0].code, "of-another-run");
+    let removed = registry.remove_many(&of_run("er"), &RemoveOptions::default(), &Silent);
+    assert_eq!(code(removed), "of-another-run");
+    let removed = registry.remove_artifact(&target(OTHER));
+    assert_eq!(code(removed), "of-another-run");
+    assert!(folder.path().join(OTHER).is_dir());
+
+    // A scan says whose it is.
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let rows = registry.select(&of_run("er")).unwrap();
+    assert_eq!(rows[0].state, State::Present);
+    registry.remove_artifact(&target(OTHER)).unwrap();
+    assert!(!folder.path().join(OTHER).exists());
+}
+
+#[test]
+fn a_copy_at_an_identifier_without_data_is_its_data() {
+    let (folder, registry) = renamed_onto_identifiers();
+    // As `cp -a` leaves it: the data of the other row is in its place too.
+    write(folder.path(), OWNER);
+    let metadata = |path: &str| folder.path().join(path).join(".zarray");
+    let written = metadata(OTHER).metadata().unwrap().modified().unwrap();
+    let home = fs::File::options().write(true).open(metadata(OWNER));
+    home.unwrap().set_modified(written).unwrap();
+    registry
+        .refresh(&Filter::default(), RefreshOptions::default(), &Silent)
+        .unwrap();
+    let rows = registry.select(&of_run("er")).unwrap();
+    assert_eq!(rows[0].state, State::Present);
+    registry.remove_artifact(&target(OTHER)).unwrap();
+    assert!(!folder.path().join(OTHER).exists() && folder.path().join(OWNER).is_dir());
 }

@@ -4,9 +4,11 @@
 //! the reserve beside the catalog is given up and the removal is tried once more, because even
 //! deleting rows needs space in the log.
 
+use std::collections::HashMap;
+
 use super::context::Removing;
 use super::foreign::of_other_runs;
-use super::plan::RemovalPlan;
+use super::plan::{PlannedItem, RemovalPlan};
 use super::protection::Protection;
 use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 use super::transaction;
@@ -14,10 +16,11 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
-use crate::ops::recover;
+use crate::ops::{recover, twins};
 use crate::store::{Base, StorageError};
 
-/// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
+/// Returns the artifacts of a plan that a pin or a best link binds, also under the name that their
+/// run had before a rename by hand, and the items that hold such data without a row, that another
 /// registry lies in, that are another run's by their times, or that this user may not move. Changes
 /// nothing.
 ///
@@ -35,15 +38,23 @@ pub(crate) fn protected(
         ..options.clone()
     };
     let mut protection = Protection::new(base, &options);
+    let mut elsewhere = match options.force_pinned {
+        true => HashMap::new(),
+        false => catalog.view_pins(|view| twins::pinned_elsewhere(base, view, plan.artifacts()))?,
+    };
     let mut protected = Vec::new();
     let all = plan.items.iter();
     let all = all.flat_map(|item| item.artifacts.iter().map(move |artifact| (item, artifact)));
     for (item, artifact) in all {
-        let checked = protection.check(artifact, artifact);
+        let checked = match elsewhere.remove(&artifact.id) {
+            Some(error) => Err(error),
+            None => protection.check(artifact, artifact),
+        };
         match checked.map_err(|error| transaction::explained(base, item, error)) {
             Ok(()) => {}
             Err(
                 error @ (Error::Pinned { .. }
+                | Error::PinnedElsewhere { .. }
                 | Error::BestLinked { .. }
                 // What this user may not open is refused or skipped, and the rest can go.
                 | Error::Storage(StorageError::NotMovable { .. })),
@@ -56,11 +67,14 @@ pub(crate) fn protected(
         held.extend(of_other_runs(catalog, base, plan, &Silent)?);
     }
     for item in &plan.items {
-        if !held.contains_key(&item.path)
-            && let Some(error) = transaction::unmovable(base, item)
-        {
-            held.insert(item.path.clone(), error);
+        if held.contains_key(&item.path) {
+            continue;
         }
+        let error = match transaction::unmovable(base, item) {
+            None => unknown_bound(catalog, &mut protection, item)?,
+            error => error,
+        };
+        held.extend(error.map(|error| (item.path.clone(), error)));
     }
     // What the artifacts of an item say already is not said of it again.
     let is_new = |path: &str| {
@@ -74,6 +88,28 @@ pub(crate) fn protected(
     });
     protected.extend(held);
     Ok(protected)
+}
+
+/// The error of an item in which a pin or a best link binds something without a row.
+///
+/// # Errors
+/// [`Error`] if the catalog or a best link cannot be read.
+fn unknown_bound(
+    catalog: &Catalog,
+    protection: &mut Protection<'_>,
+    item: &PlannedItem,
+) -> Result<Option<Error>, Error> {
+    match catalog.view_pins(|view| protection.check_unknown(view, item)) {
+        Ok(()) => Ok(None),
+        Err(
+            error @ (Error::Pinned { .. }
+            | Error::PinnedElsewhere { .. }
+            | Error::BestLinked { .. }),
+        ) => Ok(Some(error)),
+        // The removal itself refuses what cannot be listed.
+        Err(Error::Storage(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Backs the catalog up, then removes.

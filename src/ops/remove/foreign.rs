@@ -32,10 +32,12 @@ pub(super) fn of_other_runs(
                 .iter()
                 .map(move |row| (row.id.0, (item, row)))
         })
-        // Others have no time to compare.
-        .filter(|(_, (_, row))| row.written_at.is_some() && !row.key.kind().is_container())
+        // Containers have no time to compare.
+        .filter(|(_, (_, row))| !row.key.kind().is_container())
         .collect();
     let mut errors = HashMap::new();
+    // Right after a training no row has a time: its containers are not asked about row by row.
+    let mut owners = twins::Owners::new(catalog, base);
     if rows.is_empty() {
         return Ok(errors);
     }
@@ -46,9 +48,14 @@ pub(super) fn of_other_runs(
         let Event::Looked(id, Some(seen)) = event else {
             return Ok(());
         };
-        if let Some((item, row)) = rows.get(&id)
-            && let Some(owner) = twins::owner(catalog, base, row, seen.written_at)?
-        {
+        let Some((item, row)) = rows.get(&id) else {
+            return Ok(());
+        };
+        let owner = match row.written_at {
+            Some(_) => twins::owner(catalog, base, row, seen.written_at)?,
+            None => owners.of(row, seen.written_at)?,
+        };
+        if let Some(owner) = owner {
             errors
                 .entry(item.path.clone())
                 .or_insert(Error::OfAnotherRun {

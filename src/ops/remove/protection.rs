@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::plan::{PlannedItem, unknown};
 use super::report::RemoveOptions;
-use crate::catalog::Change;
+use crate::catalog::PinView;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::key::{Key, Kind};
@@ -42,11 +42,11 @@ impl<'a> Protection<'a> {
     }
 
     /// The same for files in a container that the registry does not know: a pin on their run or
-    /// iteration binds them. Looks them up within the transaction, because something may have been
+    /// iteration binds them. Looks them up when it is called, because something may have been
     /// written there since the plan.
     pub(super) fn check_unknown(
         &mut self,
-        change: &Change<'_>,
+        view: &PinView<'_>,
         planned: &PlannedItem,
     ) -> Result<(), Error> {
         // A container that was not named goes only if it holds nothing unknown.
@@ -55,19 +55,19 @@ impl<'a> Protection<'a> {
         }
         if let Some(run) = &planned.run {
             // A pin of any of its iterations binds the folder, which may hold their data.
-            let pins = change.pins_of_run(run)?;
+            let pins = view.pins_of_run(run)?;
             if !pins.is_empty() {
                 return Err(Error::Pinned {
                     path: self.base.path().join(&planned.path),
                     pins: pins.join(", "),
                 });
             }
-            return self.check_renamed(change, planned, run, &planned.unknown);
+            return self.check_renamed(view, planned, run, &planned.unknown);
         }
         let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
         // Nothing could bind what is in it: spares the walk.
-        if !has_links && !change.has_pins()? {
+        if !has_links && !view.has_pins()? {
             return Ok(());
         }
         let folder = Path::new(&planned.path);
@@ -75,19 +75,19 @@ impl<'a> Protection<'a> {
         let unknown = unknown(&planned.path, &contents, &planned.artifacts);
         for unknown in &unknown {
             let key = key_of(&container, unknown);
-            let pins = change.pins_of_unknown(&key)?;
+            let pins = view.pins_of_unknown(&key)?;
             let iterations = Vec::from_iter(key.iteration());
             self.check_protected((key.run(), &iterations), &pins, || {
                 self.base.path().join(folder).join(unknown)
             })?;
         }
-        self.check_renamed(change, planned, container.run(), &unknown)
+        self.check_renamed(view, planned, container.run(), &unknown)
     }
 
     /// Refuses what has no row and is, by its time, the pinned data of a run that was renamed.
     fn check_renamed(
         &self,
-        change: &Change<'_>,
+        view: &PinView<'_>,
         planned: &PlannedItem,
         run: &RunName,
         unknown: &[PathBuf],
@@ -97,7 +97,7 @@ impl<'a> Protection<'a> {
         let paths = unknown
             .iter()
             .filter_map(|path| Some(folder.join(path).to_str()?.to_owned()));
-        match twins::unknown_pinned_elsewhere(self.base, change, run, paths)? {
+        match twins::unknown_pinned_elsewhere(self.base, view, run, paths)? {
             Some(error) => Err(error),
             None => Ok(()),
         }

@@ -206,7 +206,7 @@ fn check<'a>(
         refused: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
     };
     if !options.force_pinned {
-        let elsewhere = twins::pinned_elsewhere(on.base, change, plan.artifacts())?;
+        let elsewhere = twins::pinned_elsewhere(on.base, &change.pin_view(), plan.artifacts())?;
         guards.refused.extend(elsewhere);
     }
     let mut checked = Vec::with_capacity(plan.items.len());
@@ -317,7 +317,9 @@ fn check_one(
         }
         None => {}
     }
-    guards.protection.check_unknown(change, planned)?;
+    guards
+        .protection
+        .check_unknown(&change.pin_view(), planned)?;
     let place = match &planned.run {
         Some(run) => folder_of_run(run),
         None => layout::split(&planned.path)?,
