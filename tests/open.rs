@@ -18,6 +18,8 @@ mod lock;
 mod network;
 #[path = "open/read_only.rs"]
 mod read_only;
+#[path = "open/salvage.rs"]
+mod salvage;
 #[path = "child/strace.rs"]
 mod strace;
 

@@ -64,6 +64,7 @@ mod removal_view;
 mod removals;
 mod rename;
 mod rows;
+mod salvage;
 mod scores;
 pub(crate) mod sqlite;
 #[cfg(feature = "testing")]
@@ -86,6 +87,7 @@ pub use removal_view::RemovalView;
 pub use removals::{Change, KeptItem, OpenRemoval};
 pub use rename::RunContents;
 pub(crate) use rename::renamed;
+pub use salvage::{Salvaged, keep_published, salvage_published};
 pub use scores::ScoreQuery;
 pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;

@@ -26,7 +26,7 @@ use super::sqlite::replace;
 use crate::model::name::REGISTRY_DIR;
 
 /// The bits of a mode that let a group or everybody write.
-const OTHERS_WRITE: u32 = 0o022;
+pub(super) const OTHERS_WRITE: u32 = 0o022;
 
 /// Why a catalog outside the base directory may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +160,8 @@ fn misfit(
     Ok(None)
 }
 
-fn is_trusted(uid: u32, dir: &std::fs::Metadata) -> bool {
+/// Whether what a user owns is believed in a folder `.dalsegno`.
+pub(super) fn is_trusted(uid: u32, dir: &std::fs::Metadata) -> bool {
     // Root may do anything in any case, and the owner of `.dalsegno` may replace all of it.
     uid == 0 || uid == geteuid().as_raw() || uid == dir.uid()
 }

@@ -97,8 +97,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::GiveLocalFolder => "give a local folder whose name is UTF-8",
         Hint::Rebuild => {
             // Says that the old file is kept, because without that the command looks like a loss.
-            "make a new one from the newest good backup and the disk with: dalsegno rebuild; an \
-             old file is kept beside it"
+            "make a new one from the newest good backup or published copy and the disk with: \
+             dalsegno rebuild; an old file is kept beside it"
         }
         Hint::Reopen => "open the registry again; the call did nothing",
         Hint::VerifyOrForce => {

@@ -1,6 +1,6 @@
 //! `rebuild`: replaces a catalog that is damaged or gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use super::fail::Failure;
 use super::flags::{Output, Threads};
 use super::render;
 use super::selection;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
@@ -18,22 +18,24 @@ use crate::ops::scan::ScanOptions;
 
 /// Replace a catalog that is damaged or gone
 ///
-/// Starts from the newest good backup, adds the removals that were moved to the trash since, and
+/// Starts from the newest good backup, or from the published copy of a catalog elsewhere
+/// (.dalsegno/published.sqlite3) if that is newer; adds the removals that were moved to the trash since, and
 /// updates it from disk: marks rows without data missing, adds arrays without a row. Without a
 /// backup, makes the catalog from the disk and the trash alone.
 ///
 /// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
 /// identifiers without data. The command prints how old the backup is. The old catalog is kept
-/// beside the new one and never deleted. No data is touched, except that an interrupted removal or
+/// beside the new one and never deleted, and so is a published copy that the new catalog does not
+/// hold. No data is touched, except that an interrupted removal or
 /// restore is settled (undone or completed), as at every open for writing.
 ///
 /// Other processes cannot write meanwhile. Exit code 3 if something could not be read or settled.
 #[derive(Debug, Args)]
 pub(super) struct Rebuild {
-    /// Start from this backup instead of the newest good one
+    /// Start from this backup or published copy instead of the newest good one
     #[arg(long, value_name = "FILE", conflicts_with = "from_disk")]
     from: Option<PathBuf>,
-    /// Use no backup: make the catalog from the disk and the trash alone
+    /// Use no backup and no published copy: make the catalog from the disk and the trash alone
     #[arg(long)]
     from_disk: bool,
     /// Rebuild even if the catalog is sound, or cannot be read because of the disk
@@ -122,17 +124,29 @@ fn print(context: &Context, report: &RebuildReport) {
         let path = refused.path.display().to_string();
         // Most reasons name the file.
         context.warn(&match refused.reason.contains(&path) {
-            true => format!("skipped a backup: {}", refused.reason),
-            false => format!("skipped the backup {path}: {}", refused.reason),
+            true => format!("skipped a {}: {}", noun(&refused.path), refused.reason),
+            false => format!(
+                "skipped the {} {path}: {}",
+                noun(&refused.path),
+                refused.reason
+            ),
         });
     }
     context.say(&format!("rebuilt: {}", report.cause));
     if let Some(path) = &report.set_aside {
         context.say(&format!("the old catalog was moved to {}", path.display()));
     }
+    if let Some(path) = &report.copy_set_aside {
+        context.say(&format!(
+            "the published copy may have pins, scores and history that the new catalog lacks, and \
+             is kept as {}",
+            path.display()
+        ));
+    }
     match &report.backup {
         Some(backup) => context.say(&format!(
-            "pins, scores and history are from the backup of {}{}: {}",
+            "pins, scores and history are from the {} of {}{}: {}",
+            noun(&backup.path),
             backup.at,
             age(backup.at, SystemClock.now()),
             backup.path.display()
@@ -162,8 +176,8 @@ fn print(context: &Context, report: &RebuildReport) {
         0 => String::new(),
         some => format!(" and {}", render::count(some, "checkpoint")),
     };
-    let taken_in = match report.backup {
-        Some(_) => format!("{} of them not in the backup", scan.adopted),
+    let taken_in = match &report.backup {
+        Some(backup) => format!("{} of them not in the {}", scan.adopted, noun(&backup.path)),
         None => format!("{} added", scan.adopted),
     };
     let missing = match report.missing {
@@ -187,6 +201,14 @@ fn print(context: &Context, report: &RebuildReport) {
         )));
     }
     context.say(&context.with_base("check it against the disk with: dalsegno verify"));
+}
+
+/// What a rebuild began with, or might have.
+fn noun(path: &Path) -> &'static str {
+    match path.file_name() == Some(PUBLISHED_FILE.as_ref()) {
+        true => "published copy",
+        false => "backup",
+    }
 }
 
 /// How long before `now`, in hours and days or in minutes.

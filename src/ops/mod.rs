@@ -8,6 +8,7 @@ pub(crate) mod inner;
 pub(crate) mod left_alone;
 pub(crate) mod others;
 pub(crate) mod rebuild;
+mod rebuild_start;
 pub(crate) mod recover;
 pub(crate) mod refresh;
 pub mod remove;

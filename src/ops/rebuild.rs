@@ -3,13 +3,15 @@
 //! Entry: [`Options::rebuild`](crate::Options::rebuild). The new catalog is made beside the old one
 //! and replaces it when it is complete:
 //!
-//! 1. start with the newest sound backup, or an empty catalog; one that is dated in the future is
-//!    taken only if no other is sound
+//! 1. start with the newest sound backup, or with the published copy if that is newer, or with an
+//!    empty catalog; a backup that is dated in the future is taken only if no other is sound
 //! 2. read the trash: enter removals that are newer than the backup, from their manifests; record
 //!    which removals were restored or purged since
 //! 3. recover, as every open for writing does
 //! 4. read the disk: compare every row with it, and adopt what has no row
-//! 5. rename the old files, then rename the new catalog into place
+//! 5. keep a published copy that has operations which the new catalog lacks under a second name,
+//!    because the next one replaces it
+//! 6. rename the old files, then rename the new catalog into place
 //!
 //! # What the trash shows
 //! A folder in the trash that the backup does not know is a removal that was made after it, or one
@@ -27,7 +29,7 @@
 //! number and pins, and the comparison with the disk clears its size and its seal.
 //!
 //! # After a crash
-//! Until 5 the old catalog is at its path; then there is no catalog for a moment. The next rebuild
+//! Until 6 the old catalog is at its path; then there is no catalog for a moment. The next rebuild
 //! starts over and finds done what 2 and 3 did to the trash. See `catalog::replace`.
 //!
 //! Locks: the turn to write of the old catalog, from the start to the end.
@@ -41,7 +43,7 @@ use serde::Serialize;
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Change, Durability, KeptItem, OpenRemoval,
-    Replacing, Selected,
+    PUBLISHED_FILE, Replacing, Salvaged, Selected,
 };
 use crate::error::Error;
 use crate::model::actor::Agent;
@@ -54,6 +56,7 @@ use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
+use crate::ops::rebuild_start::{PublishedCopy, Start, check, is_its_own};
 use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::remove::manifest;
@@ -62,15 +65,17 @@ use crate::store::{
     Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
 };
 
+pub use crate::ops::rebuild_start::RefusedBackup;
+
 /// Where the rows of a rebuild come from, before the scan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RebuildFrom {
-    /// The newest sound backup that is not dated in the future, or else the newest sound one.
-    /// Without a sound backup, the disk alone.
+    /// The newest sound backup that is not dated in the future, or else the newest sound one; the
+    /// published copy if it has operations that this backup lacks. Without either, the disk alone.
     #[default]
     Newest,
-    /// The backup in this file, which must be sound and of this registry.
+    /// The backup or published copy in this file, which must be sound and of this registry.
     Backup(PathBuf),
     /// The disk alone: pins, scores and history are lost.
     Disk,
@@ -114,16 +119,6 @@ impl RebuildOptions {
     }
 }
 
-/// A backup that a rebuild did not take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct RefusedBackup {
-    /// Path of the backup.
-    pub path: PathBuf,
-    /// Why it cannot be used, with its causes.
-    pub reason: String,
-}
-
 /// What a rebuild did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -134,9 +129,13 @@ pub struct RebuildReport {
     pub cause: String,
     /// New path of the old catalog; `None` if there was no catalog.
     pub set_aside: Option<PathBuf>,
-    /// The backup that it started with, and when that was made; `None` for the disk alone.
+    /// The backup or published copy that it started with, and when that was made; `None` for the
+    /// disk alone.
     pub backup: Option<Backup>,
-    /// Newer backups that are not sound.
+    /// New path of the published copy, if it had operations that the new catalog lacks, or could
+    /// not be read.
+    pub copy_set_aside: Option<PathBuf>,
+    /// Newer backups that are not sound, and a published copy that is not to be used.
     pub refused: Vec<RefusedBackup>,
     /// Removals in the trash that the backup did not know.
     pub removals: Vec<RemovalId>,
@@ -163,6 +162,8 @@ pub(crate) struct Rebuilding<'a> {
     pub(crate) path: &'a Path,
     /// Folder of the backups.
     pub(crate) backups: &'a Path,
+    /// The registry's folder.
+    pub(crate) dir: &'a Path,
     /// Id that the registry must have, if it is known.
     pub(crate) registry: Option<&'a str>,
     /// Whether the catalog is outside the registry's folder.
@@ -224,12 +225,20 @@ impl Rebuilding<'_> {
             RebuildFrom::Disk => None,
             _ => backup::hold(self.backups, self.path, self.lock_timeout, self.clock.now())?,
         };
-        let backup = self.choose_backup(known.as_deref(), &mut refused)?;
+        let copy = self.salvage(&replacing, known.as_deref())?;
+        let backup = self.choose_backup(known.as_deref(), &copy, &mut refused)?;
+        let loses_copy = copy.is_lost_by(backup.as_ref())?;
         self.monitor.end();
         // SQLite's log needs memory that all processes share, as only a local file system has.
         let wal = self.network.is_none();
         match &backup {
-            Some(backup) => replacing.stage_copy(&backup.path, wal)?,
+            Some(start) => {
+                replacing.stage_copy(&start.file, wal)?;
+                // Backups have the permissions of the catalog, and the published copy its own.
+                if start.file != start.backup.path {
+                    replacing.take_permissions()?;
+                }
+            }
             None => {
                 // The id stays if anything still knows it: configuration and saved plans name it.
                 let new = || uuid::Uuid::new_v4().to_string();
@@ -252,7 +261,8 @@ impl Rebuilding<'_> {
             catalog: self.path.to_owned(),
             cause,
             set_aside: None,
-            backup,
+            backup: backup.map(|start| start.backup),
+            copy_set_aside: None,
             refused,
             removals: Vec::new(),
             undone: Vec::new(),
@@ -291,6 +301,9 @@ impl Rebuilding<'_> {
         })?;
         // Its log has to be folded in before the file is renamed without it.
         drop(catalog);
+        if loses_copy && self.is_elsewhere {
+            report.copy_set_aside = catalog::keep_published(self.dir, self.clock.now())?;
+        }
         report.set_aside = replacing.install(self.clock.now())?;
         Ok(report)
     }
@@ -299,12 +312,39 @@ impl Rebuilding<'_> {
         NewOperation::new(Action::Rebuild, self.clock.now())
     }
 
-    /// The backup to begin with.
+    /// The published copy, whatever the rebuild begins with: it may have to be kept.
+    fn salvage(&self, replacing: &Replacing, known: Option<&str>) -> Result<PublishedCopy, Error> {
+        let file = replacing.salvaged();
+        let path = self.dir.join(PUBLISHED_FILE);
+        let at = match catalog::salvage_published(self.dir, &file)? {
+            Salvaged::Missing => return Ok(PublishedCopy::Missing),
+            Salvaged::Refused(reason) => {
+                return Ok(PublishedCopy::Refused(RefusedBackup { path, reason }));
+            }
+            Salvaged::Copied(at) => at,
+        };
+        match check(&file, self.registry.or(known)) {
+            Ok(last) => Ok(PublishedCopy::Sound(Start {
+                backup: Backup { path, at },
+                file,
+                last,
+            })),
+            Err(error) => {
+                // The private copy is gone when this is read.
+                let reason = with_causes(&error)
+                    .replace(&file.display().to_string(), &path.display().to_string());
+                Ok(PublishedCopy::Refused(RefusedBackup { path, reason }))
+            }
+        }
+    }
+
+    /// The backup or copy to begin with.
     fn choose_backup(
         &self,
         known: Option<&str>,
+        copy: &PublishedCopy,
         refused: &mut Vec<RefusedBackup>,
-    ) -> Result<Option<Backup>, Error> {
+    ) -> Result<Option<Start>, Error> {
         match &self.options.from {
             RebuildFrom::Disk => Ok(None),
             RebuildFrom::Backup(path) => {
@@ -320,24 +360,42 @@ impl Rebuilding<'_> {
                 let listed = listed.into_iter().flatten();
                 let mut named = listed.filter(|backup| backup.path == *path);
                 let path = path.clone();
-                let at = last.unwrap_or(Timestamp(0));
-                Ok(Some(named.next().unwrap_or(Backup { path, at })))
+                let at = last.map_or(Timestamp(0), |last| last.at);
+                let backup = named.next().unwrap_or(Backup { path, at });
+                Ok(Some(Start::of(backup, last)))
             }
             RebuildFrom::Newest => {
-                for backup in backup::list(self.backups, self.clock.now())? {
-                    match check(&backup.path, self.registry) {
-                        Ok(_) => return Ok(Some(backup)),
-                        Err(error) if is_its_own(&error) => refused.push(RefusedBackup {
-                            path: backup.path,
-                            reason: with_causes(&error),
-                        }),
-                        // It may be sound, and an older one would lose what only it knows.
-                        Err(error) => return Err(error.into()),
+                let newest = self.newest_backup(refused)?;
+                match (newest, copy) {
+                    (Some(newest), PublishedCopy::Sound(copy)) => {
+                        let is_newer = copy.is_newer_than(&newest, self.clock.now())?;
+                        Ok(Some(if is_newer { copy.clone() } else { newest }))
+                    }
+                    (None, PublishedCopy::Sound(copy)) => Ok(Some(copy.clone())),
+                    (newest, PublishedCopy::Missing) => Ok(newest),
+                    (newest, PublishedCopy::Refused(copy)) => {
+                        refused.push(copy.clone());
+                        Ok(newest)
                     }
                 }
-                Ok(None)
             }
         }
+    }
+
+    /// The newest sound backup.
+    fn newest_backup(&self, refused: &mut Vec<RefusedBackup>) -> Result<Option<Start>, Error> {
+        for backup in backup::list(self.backups, self.clock.now())? {
+            match check(&backup.path, self.registry) {
+                Ok(last) => return Ok(Some(Start::of(backup, last))),
+                Err(error) if is_its_own(&error) => refused.push(RefusedBackup {
+                    path: backup.path,
+                    reason: with_causes(&error),
+                }),
+                // It may be sound, and an older one would lose what only it knows.
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// Makes the removals of the catalog agree with the trash. Returns those that it leaves alone.
@@ -642,28 +700,6 @@ impl Rebuilding<'_> {
             Ok::<_, Error>(std::ops::ControlFlow::Break(()))
         })?;
         Ok(has)
-    }
-}
-
-/// Whether the error is about this backup, so that an older one may still be good.
-fn is_its_own(error: &CatalogError) -> bool {
-    let is_another = matches!(
-        error,
-        CatalogError::Mismatch { .. } | CatalogError::TooNew { .. }
-    );
-    is_another || error.is_damage() || error.is_unreadable()
-}
-
-/// Checks that a backup is sound and of this registry; gives when its last change was.
-fn check(path: &Path, registry: Option<&str>) -> Result<Option<Timestamp>, CatalogError> {
-    let checked = backup::check(path)?;
-    match registry {
-        Some(expected) if expected != checked.registry => Err(CatalogError::Mismatch {
-            path: path.to_owned(),
-            expected: expected.to_owned(),
-            found: checked.registry,
-        }),
-        _ => Ok(checked.last.map(|last| last.at)),
     }
 }
 

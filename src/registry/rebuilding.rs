@@ -12,8 +12,9 @@ use crate::store::Base;
 
 impl Options {
     /// Makes a new catalog for a base directory whose catalog is damaged or gone: from the newest
-    /// sound backup, the trash, and the disk. Renames the old one, and never deletes it. Pins,
-    /// scores and history since the backup are lost.
+    /// sound backup or published copy, the trash, and the disk. Renames the old one, and never
+    /// deletes it. Pins, scores and history since the backup are lost. A published copy with
+    /// operations that the new catalog lacks is kept under another name.
     ///
     /// # Errors
     /// [`CatalogError::Sound`] if nothing is wrong with the catalog; [`CatalogError::NoRegistry`]
@@ -57,6 +58,7 @@ impl Options {
             path: &place.path,
             backups: &folder.backups(),
             registry: folder.registry(),
+            dir: &folder.dir(),
             is_elsewhere: place.tie.is_some(),
             network: place.network,
             lock_timeout: self.lock_timeout,

@@ -12,8 +12,8 @@ WORDS: dict[str, str] = {
     "ask-for-access": "ask its owner for permission to read it",
     "give-local-folder": "give a folder on this machine whose name is UTF-8",
     "rebuild": (
-        "call dalsegno.rebuild(base): it makes a new one from the newest good backup and the "
-        "disk, and keeps an old file beside it"
+        "call dalsegno.rebuild(base): it makes a new one from the newest good backup or "
+        "published copy and the disk, and keeps an old file beside it"
     ),
     "reopen": "open the registry again; the call changed nothing",
     "verify-or-force": (

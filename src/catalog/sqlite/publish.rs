@@ -37,11 +37,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use rustix::fs::{Dir, Timespec, Timestamps, futimens, renameat};
 use rustix::io::Errno;
 
-use super::backup::copy_open;
+use super::backup::{LAST_OPERATION, copy_open};
 use super::connection;
 use super::file::Catalog;
 use super::place::Place;
@@ -69,9 +69,12 @@ const IN_PASSING: u64 = 128 << 20;
 /// Milliseconds between two ticks of the clock that files are dated by, at most.
 const TICK: i64 = 10;
 
-/// Number of the last operation of a catalog or copy.
-fn last_operation(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    connection.query_row("SELECT max(id) FROM operation", [], |row| row.get(0))
+/// Number and time of the last operation of a catalog or copy. The number alone says nothing once
+/// a rebuild began from less: its operations are numbered from there.
+fn last_operation(connection: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
+    connection
+        .query_row(LAST_OPERATION, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
 
 impl Catalog {

@@ -61,7 +61,8 @@ pub fn published_by(error: CatalogError, host: &str) -> CatalogError {
     }
 }
 
-fn modified(metadata: &std::fs::Metadata) -> Timestamp {
+/// When the keeper made a copy with this metadata.
+pub(in crate::catalog) fn modified(metadata: &std::fs::Metadata) -> Timestamp {
     let nanos = metadata.mtime_nsec() / 1_000_000;
     Timestamp(metadata.mtime().saturating_mul(1000).saturating_add(nanos))
 }

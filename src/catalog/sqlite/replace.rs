@@ -41,6 +41,9 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What an open catalog makes beside itself.
 const LOCKS: [&str; 2] = [".queue", ".turn"];
 
+/// What a private copy of the published copy adds to the name of the new catalog.
+const SALVAGED: &str = ".published";
+
 /// A catalog that is being replaced, with the turn to write.
 pub struct Replacing {
     place: Arc<Place>,
@@ -185,9 +188,15 @@ impl Replacing {
         self.staging.path()
     }
 
+    /// Where a private copy of the published copy goes, for as long as this lasts.
+    #[must_use]
+    pub fn salvaged(&self) -> PathBuf {
+        with(self.staging.path(), SALVAGED)
+    }
+
     /// Removes the new catalog and all files beside it.
     fn clear(&self) -> Result<(), CatalogError> {
-        let suffixes = BESIDE.into_iter().chain(LOCKS).chain([""]);
+        let suffixes = BESIDE.into_iter().chain(LOCKS).chain([SALVAGED, ""]);
         for suffix in suffixes {
             let removed = self.place.folder().unlink(self.staging.beside(suffix));
             removed.map_err(|error| {
@@ -199,7 +208,10 @@ impl Replacing {
 
     /// Gives the new catalog the permissions of the old one, so that every user of that one can use
     /// this.
-    fn take_permissions(&self) -> Result<(), CatalogError> {
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`] if it cannot get them.
+    pub fn take_permissions(&self) -> Result<(), CatalogError> {
         let io = |error| CatalogError::io("rebuilding", self.staging.path(), error);
         let Ok(Some(old)) = self.place.stat("") else {
             return Ok(());

@@ -131,7 +131,8 @@ impl VerifyClass {
         match self {
             // Damaged rows prove nothing about what they were, so no single repair is right.
             Self::CatalogDamaged | Self::RowDamaged | Self::TwoRowsOnePath => {
-                "rebuild it from the newest good backup and the disk with: dalsegno rebuild"
+                "rebuild it from the newest good backup or published copy and the disk with: dalsegno \
+                 rebuild"
             }
             Self::HistoryBroken => {
                 "keep a copy of the catalog and ask who changed it; nothing can make history whole"

@@ -29,6 +29,8 @@ const WITH_HISTORY: i64 = 4;
 pub(in crate::catalog) const LAST_OPERATION: &str =
     "SELECT id, at FROM operation ORDER BY id DESC LIMIT 1";
 
+const HAS_OPERATION: &str = "SELECT EXISTS (SELECT 1 FROM operation WHERE id = ?1 AND at = ?2)";
+
 /// The last operation of a catalog's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LastOperation {
@@ -60,6 +62,22 @@ pub fn check(path: &Path) -> Result<CheckedBackup, CatalogError> {
     let place = Place::of(path)?;
     let connection = open(&place)?;
     examine(path, &connection)
+}
+
+/// Whether the history of a backup has an operation: then the backup has all that was done up to
+/// it. Two histories that began with one catalog may have other operations of the same number.
+///
+/// # Errors
+/// [`CatalogError`] if the backup cannot be read.
+pub fn holds(path: &Path, operation: LastOperation) -> Result<bool, CatalogError> {
+    let place = Place::of(path)?;
+    let connection = open(&place)?;
+    let sql = |error| CatalogError::sql("reading the history", path, error);
+    connection
+        .query_row(HAS_OPERATION, (operation.number, operation.at.0), |row| {
+            row.get(0)
+        })
+        .map_err(sql)
 }
 
 /// Copies a backup to a path where nothing is yet, whole and synced. The copy is in

@@ -42,10 +42,9 @@ mod folder;
 mod make;
 
 #[cfg(feature = "testing")]
+pub use copy::CheckedBackup;
 pub(in crate::catalog) use copy::LAST_OPERATION;
-#[cfg(feature = "testing")]
-pub use copy::{CheckedBackup, LastOperation};
-pub use copy::{check, copy};
+pub use copy::{LastOperation, check, copy, holds};
 pub(in crate::catalog::sqlite) use copy::{copy_open, size};
 pub(in crate::catalog::sqlite) use folder::LOCK;
 pub(crate) use folder::hold;
