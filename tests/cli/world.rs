@@ -258,7 +258,7 @@ macro_rules! assert_transcript {
                     r"(\t\d+\t\d+)\t\d+(\t\d+\t(?:present|trash|other)\t)",
                     "$1\t[DISK]$2",
                 ),
-                (r"\.damaged-\d{8}T\d{6}Z(-\d+)?", ".damaged-[TIME]"),
+                (r"\.(damaged|aside)-\d{8}T\d{6}Z(-\d+)?", ".$1-[TIME]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),
                 (r"(?m)^out\| \d+\t", "out| [ID]\t"),
