@@ -151,7 +151,8 @@ fn a_copy_that_is_older_than_the_backup_is_not_taken() {
 #[test]
 fn a_copy_that_cannot_be_used_is_skipped_with_a_reason_and_kept() {
     let other = Scene::new();
-    let spoil: [(&str, &dyn Fn(&Scene)); 5] = [
+    type Spoil<'a> = &'a dyn Fn(&Scene);
+    let spoil: [(&str, Spoil<'_>); 5] = [
         ("belongs to registry", &|scene| {
             fs::copy(other.copy(), scene.copy()).unwrap();
         }),
