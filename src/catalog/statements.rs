@@ -8,8 +8,8 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe, pins,
-    places, record, reinstate, removals, rename, twins, undo,
+    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe,
+    pin_view, pins, places, record, reinstate, removals, rename, twins, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -135,10 +135,10 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::PUT,
         scores::TAKE,
         scores::VALUE,
-        twins::AT_PLACE,
-        twins::PINNED_RUNS,
+        pin_view::AT_PLACE,
+        pin_view::PINNED_RUNS,
         twins::TWINS,
-        twins::TWIN_IN,
+        pin_view::TWIN_IN,
         undo::BIND_NUMBER,
         undo::LATER_ON_PINS,
         undo::LET_THIS_SCOPE_GO,

@@ -120,7 +120,8 @@ fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow
     fs::rename(base.join("mito"), base.join("er")).unwrap();
     let select = "rm --run er --iteration 1000 --kind prediction";
     let text = world.transcript(&format!("{select} --dry-run"));
-    assert!(text.contains("the data of [BASE]/mito/"), "{text}");
+    assert!(text.contains("the data of mito/"), "{text}");
+    assert!(text.contains("which is pinned: paper"), "{text}");
     assert!(text.contains("must stay"), "{text}");
     let text = world.transcript(&format!("{select} --yes"));
     assert!(text.contains("error[of-another-run]"), "{text}");
