@@ -264,7 +264,7 @@ fn a_lock_file_may_be_read_only_by_those_who_may_write_it() {
         fs::set_permissions(scene.own(lock), fs::Permissions::from_mode(0o644)).unwrap();
     }
     let doctor = scene.run(&["doctor"]);
-    let said = String::from_utf8_lossy(&doctor.stderr).into_owned();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(said.contains("may only read the lock files"), "{said}");
     scene.succeeds(&rm("2"));
     for lock in locks {
