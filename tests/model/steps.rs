@@ -457,14 +457,16 @@ impl World {
         let (id, artifacts) = &self.kept[at];
         let target = RestoreTarget::Removal(id.parse().unwrap());
         let restored = self.registry().restore(&target);
-        if artifacts
-            .iter()
-            .any(|(array, kept)| !self.is_free(*array, kept))
-        {
+        // What has something in its place stays in the trash, and the rest comes back.
+        let is_free = |(array, kept): &(&Array, &Kept)| self.is_free(**array, kept);
+        let (free, taken): (Vec<_>, Vec<_>) = artifacts.iter().partition(is_free);
+        if free.is_empty() {
             return assert_eq!(restored.unwrap_err().code(), "occupied");
         }
-        let arrays: Vec<Array> = artifacts.keys().copied().collect();
-        assert_eq!(restored.unwrap().artifacts.len(), arrays.len());
+        let arrays: Vec<Array> = free.into_iter().map(|(array, _)| *array).collect();
+        let report = restored.unwrap();
+        assert_eq!(report.artifacts.len(), arrays.len());
+        assert_eq!(report.skipped.len(), taken.len());
         self.bring_back(at, &arrays);
     }
 
