@@ -96,6 +96,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
     .unwrap();
     let mut paths = BTreeSet::new();
     let mut model = Vec::new();
+    let mut written = BTreeSet::new();
     for (key, data, recorded, owner) in rows {
         if !paths.insert(layout::locate(key).path()) {
             continue;
@@ -124,6 +125,13 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             );
         };
         if let Data::Present(written_at, size) | Data::Missing(written_at, size) = *data {
+            // The same time at the same place of two runs may be a rename.
+            let path = layout::locate(key).path();
+            let place = path.strip_prefix(key.run().as_str()).unwrap().to_owned();
+            let mut written_at = written_at;
+            while !written.insert((place.clone(), written_at)) {
+                written_at.0 += 1;
+            }
             let seen = Observation::new(written_at).size(size).owner(*owner);
             note(State::Reserved, Some(seen));
             (artifact.state, artifact.written_at) = (State::Present, Some(written_at));
