@@ -135,7 +135,8 @@ fn assert_queries_answer(base: &Path, point: &str) {
     // A handle for writing, too, as a training or a notebook has it.
     let registry = Options::new().open(base).unwrap();
     let rows = registry.select(&Filter::default()).unwrap();
-    assert!((3..=4).contains(&rows.len()), "{point}: {rows:?}");
+    // Five if the log has all of a scan's commit already and just its sync is held up.
+    assert!((3..=5).contains(&rows.len()), "{point}: {rows:?}");
     let one = rows
         .iter()
         .find(|row| row.key.iteration() == Some(2))
