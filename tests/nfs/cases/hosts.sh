@@ -67,9 +67,15 @@ check "the trash is empty then" trash_is_empty
 array two 1 300
 d scan >/dev/null 2>&1
 on b rm -rf "$there/$(path two 1)" 2>/dev/null &
-d rm --yes "$(path two 1)" >/dev/null 2>&1
-wait $!
-d trash empty --yes >/dev/null 2>&1
+# What changes under its look refuses a removal, which is repeated then.
+lost=""
+said="$(d rm --yes "$(path two 1)" 2>&1)" || lost="$said"
+wait $! || true
+if [[ -n $lost ]]; then
+    echo "refused at first: $lost"
+    d rm --yes "$(path two 1)" >/dev/null 2>&1 || true
+fi
+d trash empty --yes >/dev/null 2>&1 || true
 check "two that delete one array leave nothing" is_removed "$(path two 1)" --run two
 check "nor in the trash" trash_is_empty
 rm -rf "$base/two"
