@@ -412,16 +412,22 @@ impl World {
         }
     }
 
-    /// Whether an artifact of the trash can come back.
+    /// Whether an artifact of the trash can come back: a row without data is no obstacle.
     fn is_free(&self, array: Array, kept: &Kept) -> bool {
-        let is_row_free = self.rows.get(&array).is_none_or(|row| row.0 == kept.row.0);
-        is_row_free && (kept.item.is_none() || !self.data.contains_key(&array))
+        let is_row_free = self.rows.get(&array).is_none_or(|row| {
+            let has_data = row.1 == 1;
+            row.0 == kept.row.0 || !has_data
+        });
+        is_row_free && !self.data.contains_key(&array)
     }
 
     fn bring_back(&mut self, at: usize, arrays: &[Array]) {
         for array in arrays {
             let kept = self.kept[at].1.remove(array).unwrap();
-            self.rows.entry(*array).or_insert(kept.row);
+            // A row that is there keeps its number.
+            let number = self.rows.get(array).map_or(kept.row.0, |row| row.0);
+            let (_, state, bytes, files, sealed) = kept.row;
+            self.rows.insert(*array, (number, state, bytes, files, sealed));
             if let Some((_, files)) = kept.item {
                 self.data.insert(*array, files);
             }
