@@ -11,6 +11,8 @@ mod apply;
 mod batches;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod child;
+#[path = "gc/elsewhere.rs"]
+mod elsewhere;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 #[path = "child/fault.rs"]
 mod fault;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
+use crate::model::key::Kind;
 use crate::model::operation::HistoryFilter;
 
 /// Creates the tables of the newest version.
@@ -211,6 +212,12 @@ pub fn places(filter: &Filter, now: Timestamp) -> Vec<Made> {
         places::missing(filter, now),
     ];
     queries.into_iter().map(Made::from).collect()
+}
+
+/// The places of what pins bind.
+#[must_use]
+pub fn pinned_places(kinds: &[Kind], now: Timestamp) -> Made {
+    places::pinned(kinds, now).into()
 }
 
 /// What kept removals have of a filter.

@@ -1,14 +1,16 @@
 //! Whose data is at the path of a row: its own, or that of a run that was renamed by hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::catalog::{Catalog, PinView};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
+use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::name::RunName;
+use crate::model::size::ByteCount;
 use crate::store::{self, Base};
 
 /// Arrays of a container that were written again, after which its rows are not asked about any
@@ -116,6 +118,62 @@ pub(crate) fn pinned_elsewhere<'a>(
     Ok(refused)
 }
 
+/// Finds the same artifacts for a plan, and gives the paths of their pinned rows. One statement
+/// reads these, however many artifacts there are.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read.
+pub(crate) fn pinned_rows_of<'a>(
+    catalog: &Catalog,
+    base: &Base,
+    artifacts: impl Iterator<Item = &'a Artifact>,
+    now: Timestamp,
+) -> Result<HashMap<ArtifactId, String>, Error> {
+    let mut owners = HashMap::new();
+    if !catalog.view_pins(|pins| pins.has_pins())? {
+        return Ok(owners);
+    }
+    let mut kinds = BTreeSet::new();
+    let mut due: HashMap<(String, Timestamp), Vec<(ArtifactId, String)>> = HashMap::new();
+    for row in artifacts {
+        let kind = row.key.kind();
+        if kind.is_container() {
+            continue;
+        }
+        let path = row.location().path();
+        // What is gone or cannot be read is the business of the other checks.
+        let written_at = store::written_at(base, Path::new(&path), kind);
+        let in_run = path.strip_prefix(row.key.run().as_str());
+        if let (Ok(Some(written_at)), Some(in_run)) = (written_at, in_run) {
+            kinds.insert(kind);
+            let alike = due.entry((in_run.to_owned(), written_at)).or_default();
+            alike.push((row.id, path));
+        }
+    }
+    if due.is_empty() {
+        return Ok(owners);
+    }
+    // The disk is asked after the listing, so that no transaction waits for it.
+    let mut found = Vec::new();
+    catalog.each_pinned_place(&Vec::from_iter(kinds), now, |place| {
+        let alike = due.get(&(place.in_run.clone(), place.written_at));
+        for (id, path) in alike.into_iter().flatten() {
+            if *path != place.path {
+                found.push((*id, path, place.clone()));
+            }
+        }
+        Ok::<_, Error>(())
+    })?;
+    for (id, path, place) in found {
+        if has_bytes(base, place.kind, place.bytes, path)
+            && !is_written_at(base, &place.path, place.kind, place.written_at)
+        {
+            owners.entry(id).or_insert(place.path);
+        }
+    }
+    Ok(owners)
+}
+
 /// The same for what has no row: paths relative to the base directory, of arrays and files that go
 /// with a folder of the run. Gives the first error.
 ///
@@ -161,15 +219,24 @@ fn owned_by(base: &Base, path: &str, twins: Vec<Artifact>) -> Option<Error> {
 /// Whether what is at a path, of the time that a row says, has the row's size too. Compared for
 /// files only: an array would have to be counted.
 fn may_own(base: &Base, row: &Artifact, path: &str) -> bool {
-    match row.size.filter(|_| row.key.kind().is_file()) {
-        Some(size) => store::file_bytes(base, Path::new(path)) == Some(size.bytes),
+    has_bytes(base, row.key.kind(), row.size.map(|size| size.bytes), path)
+}
+
+fn has_bytes(base: &Base, kind: Kind, bytes: Option<ByteCount>, path: &str) -> bool {
+    match bytes.filter(|_| kind.is_file()) {
+        Some(bytes) => store::file_bytes(base, Path::new(path)) == Some(bytes),
         None => true,
     }
 }
 
 /// Whether the data of a row is in its place, by its time. What cannot be read is not.
 pub(crate) fn is_at_home(base: &Base, row: &Artifact) -> bool {
-    let path = row.location().path();
-    let seen = store::written_at(base, Path::new(&path), row.key.kind());
-    row.written_at.is_some() && seen.is_ok_and(|seen| seen == row.written_at)
+    let is_there = |at| is_written_at(base, &row.location().path(), row.key.kind(), at);
+    row.written_at.is_some_and(is_there)
+}
+
+/// Whether what is at a path was written at a time.
+fn is_written_at(base: &Base, path: &str, kind: Kind, at: Timestamp) -> bool {
+    let seen = store::written_at(base, Path::new(path), kind);
+    seen.is_ok_and(|seen| seen == Some(at))
 }

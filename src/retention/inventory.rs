@@ -140,6 +140,9 @@ pub struct InventoryRow {
     pub older_scores: Vec<(i64, Arc<[InventoryScore]>)>,
     /// Whether it is the newest checkpoint of its run, from which a training resumes.
     pub is_newest_checkpoint: bool,
+    /// Path of the pinned row whose data it is, from before a rename by hand; `None` if it is its
+    /// own.
+    pub pinned_elsewhere: Option<String>,
     /// Whether its folders could not be read, so that when it was last written is unknown.
     pub is_unread: bool,
 }
@@ -149,6 +152,13 @@ impl InventoryRow {
     #[must_use]
     pub fn best_links(mut self, best_links: Vec<String>) -> Self {
         self.best_links = best_links;
+        self
+    }
+
+    /// Sets the path of the pinned row whose data it is.
+    #[must_use]
+    pub fn pinned_elsewhere(mut self, pinned_elsewhere: impl Into<Option<String>>) -> Self {
+        self.pinned_elsewhere = pinned_elsewhere.into();
         self
     }
 
@@ -221,6 +231,7 @@ impl From<Artifact> for InventoryRow {
             scores: Arc::default(),
             older_scores: Vec::new(),
             is_newest_checkpoint: false,
+            pinned_elsewhere: None,
             is_unread: false,
         }
     }

@@ -22,7 +22,7 @@ use crate::model::key::Kind;
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
-pub const RULES: [&str; 23] = [
+pub const RULES: [&str; 24] = [
     "keep-last",
     "keep-first",
     "keep-every",
@@ -31,6 +31,7 @@ pub const RULES: [&str; 23] = [
     "keep-best",
     "older-than",
     "pinned",
+    "pinned-elsewhere",
     "best-link",
     "newest-checkpoint",
     "last-complete",
@@ -285,8 +286,17 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
 pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
     let pins = row.artifact.pins.iter().map(|pin| ("pinned", pin));
     let links = row.best_links.iter().map(|link| ("best-link", link));
+    let owner = row.pinned_elsewhere.iter();
+    let owner = owner.map(|path| {
+        (
+            "pinned-elsewhere",
+            format!("the data of {path}, which is pinned"),
+        )
+    });
     pins.chain(links)
-        .map(|(rule, name)| Reason::new(rule, name))
+        .map(|(rule, name)| (rule, name.clone()))
+        .chain(owner)
+        .map(|(rule, detail)| Reason::new(rule, detail))
         .collect()
 }
 

@@ -427,7 +427,8 @@ impl World {
             // A row that is there keeps its number.
             let number = self.rows.get(array).map_or(kept.row.0, |row| row.0);
             let (_, state, bytes, files, sealed) = kept.row;
-            self.rows.insert(*array, (number, state, bytes, files, sealed));
+            self.rows
+                .insert(*array, (number, state, bytes, files, sealed));
             if let Some((_, files)) = kept.item {
                 self.data.insert(*array, files);
             }

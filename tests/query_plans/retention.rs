@@ -2,6 +2,7 @@
 
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::model::key::Kind;
 use dalsegno::testing::{Selected, statements};
 use rusqlite::Connection;
 
@@ -152,13 +153,20 @@ fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
     for connection in [empty(), pinned()] {
         let mut filter = Filter::default();
         filter.pinned = true;
-        let query = statements::listing(&filter, NOW, Selected::All);
-        let plan = plan_of(&connection, &query);
-        let walks = |line: &&String| line.starts_with("SCAN ") && line.contains("artifact");
-        assert_eq!(plan.iter().find(walks), None, "{plan:#?}");
-        assert!(
-            plan.iter().any(|line| line.starts_with("SEARCH bound ")),
-            "{plan:#?}"
-        );
+        for query in [
+            statements::listing(&filter, NOW, Selected::All),
+            statements::pinned_places(&[Kind::Prediction, Kind::Checkpoint], NOW),
+        ] {
+            let plan = plan_of(&connection, &query);
+            let walks = |line: &&String| line.starts_with("SCAN ") && line.contains("artifact");
+            assert_eq!(plan.iter().find(walks), None, "{plan:#?}");
+            for table in ["bound", "a"] {
+                let start = format!("SEARCH {table} ");
+                assert!(
+                    plan.iter().any(|line| line.starts_with(&start)),
+                    "{plan:#?}"
+                );
+            }
+        }
     }
 }

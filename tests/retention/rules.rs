@@ -194,11 +194,13 @@ fn always_kept() -> Vec<Case> {
                 }),
                 linked,
                 with(3, prediction(2), |it| it.pins = vec!["last".to_owned()]),
+                row(4, prediction(-1)).pinned_elsewhere("old/v".to_owned()),
             ],
             &[
+                "4 keep | pinned-elsewhere: the data of old/v, which is pinned",
                 "1 keep | pinned: figure-3 | pinned: thesis",
                 "2 keep | best-link: crop7/voi | best-link: crop7/f1",
-                "3 keep | pinned: last | keep-last 1: newest of 3 iterations",
+                "3 keep | pinned: last | keep-last 1: newest of 4 iterations",
             ],
         ),
         case(

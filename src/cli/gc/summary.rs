@@ -136,6 +136,7 @@ fn words(reason: &Reason) -> String {
     let fixed = match reason.rule {
         "recent" | "future" if reason.detail.starts_with("its run is") => "of a run in use",
         "pinned" => "pinned",
+        "pinned-elsewhere" => "that a pin binds by another name",
         "best-link" => "that DaCapo links as best",
         "newest-checkpoint" => "that a training resumes from",
         "last-complete" => "of the last complete iteration",

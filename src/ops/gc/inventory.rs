@@ -384,11 +384,13 @@ impl Reader<'_> {
                     .cloned()
                     .unwrap_or_default(),
                 is_newest_checkpoint,
+                pinned_elsewhere: None,
                 is_unread: closed.contains(artifact.key.run())
                     || self.times.losses.is_unread(artifact.id),
                 artifact,
             };
             self.times.date(&mut row);
+            self.times.elsewhere.mark(&mut row);
             row
         };
         Ok(artifacts.into_iter().map(row).collect())

@@ -16,6 +16,7 @@
 
 mod apply;
 mod batches;
+mod elsewhere;
 mod file;
 mod inventory;
 mod losses;

@@ -83,16 +83,22 @@ fn plan_until_looked_at(
             // With what is in use, a group may not be empty.
             Err(error) if empties(&error) => {
                 let selected = reader.selected()?;
-                match times.look_at_all(base, &selected)? {
+                let looked = times.look_at_all(base, &selected)?;
+                let pinned = times
+                    .elsewhere
+                    .look_at_all((catalog, base), selected.iter(), now)?;
+                match looked || pinned {
                     true => continue,
                     false => return Err(error),
                 }
             }
             plan => plan?,
         };
-        let looked = times.look(base, &plan)?;
+        if times.look(base, &plan)? || times.elsewhere.look((catalog, base), &plan, now)? {
+            continue;
+        }
         // An iteration that rules keep as complete may have lost chunks since it was sealed.
-        if !looked && !times.losses.look(catalog, base, &plan, now)? {
+        if !times.losses.look(catalog, base, &plan, now)? {
             return Ok((times, plan));
         }
     }
@@ -181,7 +187,11 @@ pub(crate) fn explain(
     let (mut times, _) = plan_until_looked_at((catalog, base), request, now)?;
     // The plan looks only at what goes, and the one that is asked about may stay.
     if let Some(artifact) = catalog.by_id(id)? {
-        times.look_at_all(base, &[artifact])?;
+        let artifact = [artifact];
+        times.look_at_all(base, &artifact)?;
+        times
+            .elsewhere
+            .look_at_all((catalog, base), artifact.iter(), now)?;
     }
     let reader = &Reader {
         catalog,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::elsewhere::Elsewhere;
 use super::losses::Losses;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
@@ -22,6 +23,8 @@ pub(super) struct Times {
     rounds: usize,
     /// What was lost of the data that stays.
     pub(super) losses: Losses,
+    /// What is the data of a pinned row.
+    pub(super) elsewhere: Elsewhere,
 }
 
 impl Times {
