@@ -11,6 +11,7 @@ mod beside;
 mod child;
 mod consolidated;
 mod containers;
+mod deleted;
 mod foreign;
 mod inner;
 mod keep;

@@ -40,10 +40,20 @@ struct Done {
     is_committing: bool,
     /// What this user may not move, by its path, though it looked as if it could be moved.
     unmovable: HashMap<String, Error>,
+    /// Paths of items that other processes deleted before they could be moved.
+    gone: HashSet<String>,
 }
 
-/// How often a removal begins again without what could not be moved.
-const MOST_ROUNDS: usize = 3;
+/// What earlier rounds of a removal found.
+struct Known {
+    /// The errors of items that are left out.
+    unmovable: HashMap<String, Error>,
+    /// Paths of items that other processes deleted: their rows go, and no data that comes there.
+    gone: HashSet<String>,
+}
+
+/// How often a removal begins again without what could not be moved, or is gone.
+const MOST_ROUNDS: usize = 8;
 
 /// Carries a plan out.
 ///
@@ -71,19 +81,25 @@ pub(crate) fn remove(
     {
         return Err(error);
     }
+    let mut known = Known {
+        unmovable,
+        gone: HashSet::new(),
+    };
     let mut rounds = 1;
     loop {
         // A new id each round: the folder of the last round may still be there.
         let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
         let mut done = Done::default();
-        match remove_once(on, plan, options, &trash, &id, &unmovable, &mut done) {
+        match remove_once(on, plan, options, &trash, &id, &known, &mut done) {
             Ok(report) => return Ok(report),
             Err(error) => {
                 let is_back = roll_back(on, &trash, &id, &mut done);
-                if done.unmovable.is_empty() || !is_back || rounds == MOST_ROUNDS {
+                let is_known = done.unmovable.is_empty() && done.gone.is_empty();
+                if is_known || !is_back || rounds == MOST_ROUNDS {
                     return Err(error);
                 }
-                unmovable.extend(done.unmovable);
+                known.unmovable.extend(done.unmovable);
+                known.gone.extend(done.gone);
                 rounds += 1;
             }
         }
@@ -116,7 +132,7 @@ fn remove_once(
     options: &RemoveOptions,
     trash: &Trash,
     id: &RemovalId,
-    unmovable: &HashMap<String, Error>,
+    known: &Known,
     done: &mut Done,
 ) -> Result<RemovalReport, Error> {
     let mut skipped = Vec::new();
@@ -126,7 +142,7 @@ fn remove_once(
         reason: options.reason.as_deref(),
     };
     let checked = recover::change_settled(on.catalog, on.base, operation, |change| {
-        let mut checked = check(on, change, plan, options, unmovable, &mut skipped)?;
+        let mut checked = check(on, change, plan, options, known, &mut skipped)?;
         note_lists(on.base, &mut checked)?;
         if !checked.is_empty() {
             take(on, change, trash, id, &checked, options, done)?;
@@ -192,7 +208,7 @@ fn check<'a>(
     change: &Change<'_>,
     plan: &'a RemovalPlan,
     options: &RemoveOptions,
-    unmovable: &HashMap<String, Error>,
+    known: &Known,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Checked<'a>>, Error> {
     // A transaction that a crash's leftovers stopped runs this again.
@@ -204,6 +220,7 @@ fn check<'a>(
         around: RegistriesAround::default(),
         // Within the transaction, because the wait for it may have been long.
         refused: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
+        gone: &known.gone,
     };
     if !options.force_pinned {
         let elsewhere = twins::pinned_elsewhere(on.base, &change.pin_view(), plan.artifacts())?;
@@ -212,7 +229,7 @@ fn check<'a>(
     let mut checked = Vec::with_capacity(plan.items.len());
     for planned in &plan.items {
         on.require_not_cancelled()?;
-        if let Some(error) = unmovable.get(&planned.path) {
+        if let Some(error) = known.unmovable.get(&planned.path) {
             skipped.push(Skipped::new(on.base.path().join(&planned.path), error));
             continue;
         }
@@ -275,6 +292,8 @@ struct Guards<'a> {
     /// The errors of artifacts whose data was written since it was looked at for its age, or is
     /// that of a pinned row.
     refused: HashMap<ArtifactId, Error>,
+    /// Paths whose data went in an earlier round: what is there by now was never looked at.
+    gone: &'a HashSet<String>,
 }
 
 fn check_one(
@@ -370,6 +389,9 @@ fn check_one(
         found => found?,
     };
     if entry.is_some() {
+        if guards.gone.contains(&planned.path) {
+            return Err(StorageError::Changed { path: full() }.into());
+        }
         store::require_movable(on.base, path, planned.entry_type)?;
         guards.around.check(on.base, path)?;
     }
@@ -443,6 +465,12 @@ fn take(
                 done.unmovable.insert(item.path.clone(), error.into());
                 continue;
             }
+            // Another process deleted it since it was checked, as hosts that share NFS may: the
+            // removal begins again, and its row goes without data.
+            Err(StorageError::Changed { .. }) if is_gone(on.base, checked.planned) => {
+                done.gone.insert(item.path.clone());
+                continue;
+            }
             Err(error) => return Err(error.into()),
         }
         if checked.planned.is_container
@@ -461,6 +489,10 @@ fn take(
         let path = on.base.path().join(path);
         return Err(StorageError::not_movable(&path, "the file system refuses it").into());
     }
+    if let Some(path) = done.gone.iter().next() {
+        let path = on.base.path().join(path);
+        return Err(StorageError::Changed { path }.into());
+    }
     // From here on committing is faster than putting everything back.
     on.require_not_cancelled()?;
     // Both ends of every rename must be durable before COMMIT; otherwise a power cut could bring
@@ -471,6 +503,11 @@ fn take(
     // depends on a list, so one that cannot be written holds up nothing.
     done.stale_lists = store::mend_lists(on.base, folder.path(), &done.taken, &Claim::own());
     Ok(())
+}
+
+fn is_gone(base: &Base, planned: &PlannedItem) -> bool {
+    let found = store::entry_at(base, Path::new(&planned.path), planned.entry_type);
+    matches!(found, Ok(None))
 }
 
 /// What is in a container that was moved to the trash and was not in it when the removal was
