@@ -44,6 +44,11 @@
 //! belongs to another registry. What the file system refuses nevertheless is found by the renames
 //! of one round; with `keep_going` everything is put back and the removal begins again without it.
 //!
+//! # What others delete
+//! An item that another process deletes between its check and its rename, as the hosts that share
+//! NFS may, is gone as it was to be. Everything is put back and the removal begins again: the row
+//! goes without data. What is written at that path by then is never taken: the removal fails.
+//!
 //! # Containers
 //! A container that was selected goes by one rename if everything in it belongs to the removal or
 //! is zarr's own group metadata; so does one that a policy empties. Others stay. This is checked
