@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::model::hint::Hint;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::UndoError;
-use crate::store::{Share, StorageError};
+use crate::store::StorageError;
 
 /// What to do about an error: the text of its hint, with the values that the error knows. Paths
 /// below `base` become absolute, because the current folder can be any.
@@ -18,7 +18,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
         share: Some(share), ..
     }) = error
     {
-        return Some(how_to_share(share));
+        return Some(format!("{share}; in rm, --keep-going skips it"));
     }
     if let (Error::Catalog(CatalogError::NotCopied { path, .. }), Some(base)) = (error, base) {
         return Some(how_to_copy(path, base));
@@ -53,18 +53,6 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
     // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
-}
-
-/// What the owner of a folder types so that the group may move what is in it.
-fn how_to_share(share: &Share) -> String {
-    let folder = shell_word(&share.folder.display().to_string());
-    let first = share.group.as_ref().map_or(String::new(), |group| {
-        format!("chgrp -R {} {folder} && ", shell_word(group))
-    });
-    format!(
-        "its owner, or root, can give it to the group with: {first}chmod -R g+rwX {folder}; in rm, \
-         --keep-going skips it"
-    )
 }
 
 /// What is typed so that the catalog of a base directory is at a path.

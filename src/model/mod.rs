@@ -28,4 +28,5 @@ pub mod pin;
 pub mod progress;
 pub mod removal;
 pub mod score;
+pub(crate) mod shell;
 pub mod size;

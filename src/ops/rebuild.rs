@@ -62,7 +62,7 @@ use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::remove::manifest;
 use crate::ops::scan::{self, ScanOptions, ScanReport};
 use crate::store::{
-    Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
+    self, Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
 };
 
 pub use crate::ops::rebuild_start::RefusedBackup;
@@ -398,6 +398,17 @@ impl Rebuilding<'_> {
         Ok(None)
     }
 
+    /// Says why this user may not open a folder in the trash, or a file in it, and what its owner
+    /// can type; `None` if rights are not the cause.
+    fn closed(&self, error: &Error) -> Option<String> {
+        let Error::Storage(storage) = error else {
+            return None;
+        };
+        let path = storage.path().strip_prefix(self.base.path()).ok()?;
+        let why = || store::why_unreadable(self.base, path).unwrap_or_else(|| with_causes(error));
+        storage.is_permission().then(why)
+    }
+
     /// Makes the removals of the catalog agree with the trash. Returns those that it leaves alone.
     fn settle_trash(
         &self,
@@ -405,6 +416,7 @@ impl Rebuilding<'_> {
         report: &mut RebuildReport,
     ) -> Result<Vec<RemovalId>, Error> {
         let mut left_alone = Vec::new();
+        let mut problems = Vec::new();
         let trash = Trash::open(self.base)?;
         let folders = match &trash {
             Some(trash) => trash.list()?.0,
@@ -417,12 +429,27 @@ impl Rebuilding<'_> {
         })?;
         for (id, items) in &kept {
             let folder = match &trash {
-                Some(trash) => trash.folder(id)?,
-                None => None,
+                Some(trash) => trash.folder(id).map_err(Error::from),
+                None => Ok(None),
             };
-            catalog.change(self.new_operation(), |change| {
-                self.settle_kept(change, id, items, folder.as_ref())
-            })?;
+            let settled = folder.and_then(|folder| {
+                catalog.change(self.new_operation(), |change| {
+                    self.settle_kept(change, id, items, folder.as_ref())
+                })
+            });
+            if let (Err(error), Some(trash)) = (&settled, &trash)
+                && let Some(why) = self.closed(error)
+            {
+                let path = trash.folder_path(id);
+                problems.push(format!(
+                    "{}: {why}; the new catalog has this removal as the backup has it, whatever \
+                     was restored or unlinked since",
+                    path.display()
+                ));
+                left_alone.push(id.clone());
+                continue;
+            }
+            settled?;
         }
         let Some(trash) = trash else {
             return Ok(left_alone);
@@ -441,9 +468,13 @@ impl Rebuilding<'_> {
             });
             let entered = match entered {
                 Err(error) if is_of_another_type(&error) => Entered::No(with_causes(&error)),
-                // A later open may read it, and take it for a removal that was interrupted: so that
-                // ends the rebuild.
-                entered => entered?,
+                Err(error) => match self.closed(&error) {
+                    Some(why) => Entered::Closed(why),
+                    // A later open may read it, and take it for a removal that was interrupted: so
+                    // that ends the rebuild.
+                    None => return Err(error),
+                },
+                Ok(entered) => entered,
             };
             let path = trash.folder_path(&id);
             let path = path.display();
@@ -460,12 +491,27 @@ impl Rebuilding<'_> {
                 }
                 Entered::ByRecovery => {}
                 Entered::No(why) => {
-                    report
-                        .problems
-                        .push(format!("{path}: {why}; it is left alone"));
+                    problems.push(format!("{path}: {why}; it is left alone"));
+                    left_alone.push(id);
+                }
+                Entered::Closed(why) => {
+                    // As recovery does with what no catalog explains.
+                    problems.push(format!(
+                        "{path}: {why}; the new catalog lacks this removal, so the next command \
+                         that writes and may open the folder takes it for an interrupted one, and \
+                         puts back what it can"
+                    ));
                     left_alone.push(id);
                 }
             }
+        }
+        let more = problems.len().saturating_sub(recover::MOST_OF_OTHERS);
+        problems.truncate(recover::MOST_OF_OTHERS);
+        report.problems.extend(problems);
+        if more > 0 {
+            // Other users can put any number there.
+            let more = format!("{more} more folders in the trash are left alone");
+            report.problems.push(more);
         }
         Ok(left_alone)
     }
@@ -732,4 +778,6 @@ enum Entered {
     ByRecovery,
     /// It is left alone; why.
     No(String),
+    /// This user may not open it; why.
+    Closed(String),
 }

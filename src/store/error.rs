@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::model::shell::shell_word;
+
 /// An error of reading, moving or deleting data on disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,7 +128,8 @@ pub enum StorageError {
     },
 }
 
-/// What would let the group of a base directory move data.
+/// What would let this user, or the group of a base directory, read and move data. `Display` writes
+/// who can do it, and the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Share {
@@ -134,6 +137,23 @@ pub struct Share {
     pub folder: PathBuf,
     /// The group, if the folder has another one now.
     pub group: Option<String>,
+    /// Whose rights it needs, as `chmod` has them: `u` if this user owns the folder, else `g`, or
+    /// `ug` if the owner may not open it either.
+    pub whose: &'static str,
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let folder = shell_word(&self.folder.display().to_string());
+        f.write_str(match self.whose {
+            "u" => "this user can change that with: ",
+            _ => "its owner, or root, can give it to the group with: ",
+        })?;
+        if let Some(group) = &self.group {
+            write!(f, "chgrp -R {} {folder} && ", shell_word(group))?;
+        }
+        write!(f, "chmod -R {}+rwX {folder}", self.whose)
+    }
 }
 
 impl StorageError {

@@ -31,6 +31,7 @@ pub use content::{Hashed, OthersCount, ReadError, count_others, hash};
 #[cfg(feature = "testing")]
 pub use dirs::WITHOUT_NOREPLACE;
 pub use dirs::explain_closed;
+pub(crate) use dirs::why_unreadable;
 pub use dirs::{
     EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
     require_movable, require_writable,

@@ -137,12 +137,12 @@ fn a_folder_of_another_user_in_the_trash_stops_nothing_and_is_named_in_the_same_
     assert!(refresh.contains("Permission denied"), "{refresh}");
 }
 
-/// Ben's registry has a folder, `$2`, that only Ann may open.
+/// Ben's registry, of group `$5`, has a folder, `$2`, of user `$3` and mode `$4`.
 const CLOSED: &str = r#"
 set -e
 umask 022
 cp "$1" dalsegno; chmod 755 . dalsegno
-mkdir base; chown 61002:61002 base
+mkdir base; chown 61002:$5 base
 as() { setpriv --reuid=61002 --regid=61002 --clear-groups "$@"; }
 for run in a b; do for iteration in 1 2; do
     array=base/$run/validation.zarr/$iteration/crop/prediction
@@ -154,7 +154,7 @@ as $dalsegno init -q
 as $dalsegno scan --measure -q
 find base/a base/b -exec touch -d 2026-01-01 {} +
 as $dalsegno scan -q
-chown 61001:61001 base/$2; chmod 700 base/$2
+chown $3:$3 base/$2; chmod $4 base/$2
 for call in "scan" "verify --table" "seal --run a" "rm --run a --dry-run" "rm --run a --yes" \
     "rm --whole-run a --yes" "gc --keep-last 1" "gc --keep-last 1 --apply --yes" \
     "rm --run ? --keep-going --yes"; do
@@ -172,7 +172,8 @@ fn a_folder_that_only_another_user_may_open_is_named_and_the_rest_goes() {
         program.env_remove("DALSEGNO_BASE");
         let folder = tempfile::tempdir().unwrap();
         let what = "a closed folder";
-        let Some(output) = mounts::run(what, CLOSED, &program, &[closed], folder.path()) else {
+        let arguments = [closed, "61001", "700", "61002"];
+        let Some(output) = mounts::run(what, CLOSED, &program, &arguments, folder.path()) else {
             return;
         };
         let said = String::from_utf8(output.stdout).unwrap();
@@ -201,11 +202,115 @@ fn a_folder_that_only_another_user_may_open_is_named_and_the_rest_goes() {
         // What to type names the folder that is closed.
         let typed = format!("chmod -R g+rwX /base/{closed};");
         assert!(said.contains(&typed), "{closed}\n{said}");
+        for part in said.split(": exit ").skip(1).take(2) {
+            let typed = format!("chgrp -R 61002 /base/{closed} && chmod -R g+rwX /base/{closed}");
+            assert!(part.contains(&typed), "{closed}\n{part}");
+        }
         // Of the other run, gc took one iteration and the removal the other one.
         assert!(
             !said.contains("base/b/validation.zarr/1/crop/prediction/zarr.json"),
             "{said}"
         );
         assert!(!said.ends_with("zarr.json\n"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_to_be_typed_for_a_closed_folder_would_open_it() {
+    let own = "this user can change that with: chmod -R u+rwX /base/a";
+    let both = "chgrp -R 61002 /base/a && chmod -R ug+rwX /base/a";
+    for (owner, mode, group, typed) in [
+        ("61002", "000", "61002", Some(own)),
+        ("61001", "000", "61002", Some(both)),
+        // Ben is not in the group of the base directory.
+        ("61001", "700", "61009", None),
+    ] {
+        let world = World::new();
+        let mut program = world.program();
+        program.env_remove("DALSEGNO_BASE");
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["a", owner, mode, group];
+        let what = "a folder that its owner closed";
+        let Some(output) = mounts::run(what, CLOSED, &program, &arguments, folder.path()) else {
+            return;
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        let said = said.replace(folder.path().to_str().unwrap(), "");
+        for part in said.split(": exit ").skip(1).take(2) {
+            assert!(part.contains("and this user may not read it"), "{part}");
+            assert_eq!(part.contains("chmod"), typed.is_some(), "{part}");
+            assert!(part.contains(typed.unwrap_or_default()), "{part}");
+        }
+    }
+}
+
+/// Ann closes what she removed to the trash, and the catalog is lost; Ben rebuilds it with `$2`.
+const CLOSED_TRASH: &str = r#"
+set -e
+umask 002
+cp "$1" dalsegno; chmod 755 . dalsegno
+as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
+mkdir base; chgrp 61003 base; chmod 2775 base
+for iteration in 1 2; do
+    array=base/r/validation.zarr/$iteration/crop/prediction
+    as 61001 mkdir -p $array
+    echo '{"zarr_format":3,"node_type":"array"}' | as 61001 tee $array/zarr.json >/dev/null
+done
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno scan -q
+as 61001 $dalsegno rm base/r/validation.zarr/1/crop/prediction --trash --yes -q
+folder=$(echo base/.dalsegno/trash/*)
+as 61001 mkdir -p base/.dalsegno/backups
+as 61001 cp base/.dalsegno/catalog.sqlite3     base/.dalsegno/backups/$(date -u +%Y%m%dT%H%M%SZ).sqlite3
+as 61001 chmod 000 $folder
+rm base/.dalsegno/catalog.sqlite3*
+code=0; as 61002 $dalsegno rebuild $2 >out 2>&1 || code=$?
+echo "exit $code"; cat out
+as 61001 sh -c "$(sed -n 's/.* with: \(chmod[^;]*\);.*/\1/p' out)"
+as 61002 $dalsegno refresh 2>&1
+ls base/r/validation.zarr/1/crop 2>/dev/null || {
+    echo gone; as 61002 $dalsegno restore $(basename $folder) -q 2>&1
+    ls base/r/validation.zarr/1/crop
+}
+"#;
+
+#[test]
+fn a_rebuild_goes_on_past_a_closed_folder_in_the_trash_and_says_what_opens_it() {
+    for (from, words, end) in [
+        (
+            "--from-disk",
+            "the new catalog lacks this removal, so the next command that writes and may open the \
+             folder takes it for an interrupted one, and puts back what it can",
+            "prediction\n",
+        ),
+        (
+            "",
+            "the new catalog has this removal as the backup has it",
+            "gone\nprediction\n",
+        ),
+    ] {
+        let world = World::new();
+        let mut program = world.program();
+        program.env_remove("DALSEGNO_BASE");
+        let folder = tempfile::tempdir().unwrap();
+        let what = "a closed folder in the trash";
+        let Some(output) = mounts::run(what, CLOSED_TRASH, &program, &[from], folder.path()) else {
+            return;
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let said = said.replace(folder.path().to_str().unwrap(), "");
+        assert!(said.starts_with("exit 3\n"), "{said}{errors}");
+        let (_, problem) = said.split_once("/base/.dalsegno/trash/").unwrap();
+        let (id, problem) = problem.split_once(": ").unwrap();
+        let opened = format!(
+            "it belongs to 61001, group 61003, mode -----S---, and this user may not read it; its \
+             owner, or root, can give it to the group with: chmod -R ug+rwX \
+             /base/.dalsegno/trash/{id}; {words}"
+        );
+        assert!(problem.starts_with(&opened), "{opened}\n{said}");
+        assert_eq!(said.matches(&format!("trash/{id}: ")).count(), 1, "{said}");
+        assert!(said.ends_with(end), "{said}{errors}");
     }
 }

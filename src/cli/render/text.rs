@@ -5,18 +5,6 @@ use std::time::Duration;
 use crate::model::clock::Timestamp;
 use crate::model::size::{ByteCount, Size, Total};
 
-/// A word, quoted for a shell if it needs to be.
-pub(in crate::cli) fn shell_word(text: &str) -> String {
-    // Letters of any script are safe without quotes; all that a shell may expand needs them.
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        // In single quotes only the quote itself is special to a shell.
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// Text that cannot steer a terminal: control characters are escaped, except line ends.
 pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -43,17 +43,22 @@ fn closed(base: &Base, path: &Path) -> Option<(PathBuf, Stat)> {
 }
 
 /// Says whose the folder or file is that keeps this user from reading a path, relative to the base
-/// directory. `None` if permissions do not.
+/// directory, and what its owner can type. `None` if permissions do not.
 pub(crate) fn why_unreadable(base: &Base, path: &Path) -> Option<String> {
     let (closed, stat) = closed(base, path)?;
     let whose = whose(&stat);
-    Some(if closed == path {
+    let share = share(base, &closed, &stat);
+    let mut why = if closed == path {
         format!("it {whose}, and this user may not read it")
     } else {
         let closed = base.path().join(closed);
         let closed = closed.display();
         format!("it is in {closed}, which {whose}, and this user may not open that")
-    })
+    };
+    if let Some(share) = share {
+        why += &format!("; {share}");
+    }
+    Some(why)
 }
 
 /// Says whose the folder is that this user may not open, of an error about data at `path`, relative

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User};
-use rustix::fs::{Access, AtFlags, Stat, accessat, fstat, statat};
+use rustix::fs::{Access, AtFlags, FileType, Stat, accessat, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
 use super::entry::{EntryType, split};
+use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend};
 use crate::store::error::{Share, StorageError};
@@ -170,20 +171,42 @@ fn group_name(gid: u32) -> String {
     group.map_or_else(|| gid.to_string(), |group| group.name)
 }
 
-/// What its owner can give to the group of the base directory, so that this user may move it: the
-/// folder of the run, if it is the same owner's, else what they own.
+/// What its owner can give to the group of the base directory, so that this user may read and move
+/// it: the folder of the run, if it is the same owner's, else what they own. `None` if this user is
+/// not in that group: then it would not help.
 pub(super) fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
+    if Uid::from_raw(stat.st_uid) == Uid::effective() {
+        return Some(Share {
+            folder: base.path().join(path),
+            group: None,
+            whose: "u",
+        });
+    }
     let run = path.components().next()?;
     let run = Path::new(run.as_os_str());
     let of_run = statat(base, run, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let of_base = fstat(base).ok()?;
-    // What another user owns, the owner of the entry cannot give.
-    let folder = match of_run.st_uid == stat.st_uid {
+    if !is_in_group(of_base.st_gid) {
+        return None;
+    }
+    // What another user owns, the owner of the entry cannot give. The registry's folder is no run.
+    let folder = match of_run.st_uid == stat.st_uid && run != Path::new(REGISTRY_DIR) {
         true => run,
         false => path,
     };
+    // As far as is seen: of what is below a closed folder, nothing is.
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let needed = if is_folder { 0o700 } else { 0o600 };
+    let is_closed_to_owner = stat.st_mode & needed != needed;
     Some(Share {
         folder: base.path().join(folder),
         group: (stat.st_gid != of_base.st_gid).then(|| group_name(of_base.st_gid)),
+        whose: if is_closed_to_owner { "ug" } else { "g" },
     })
+}
+
+/// Whether this process has the rights of a group. What cannot be found out counts as no.
+fn is_in_group(gid: u32) -> bool {
+    let gid = Gid::from_raw(gid);
+    gid == Gid::effective() || nix::unistd::getgroups().is_ok_and(|groups| groups.contains(&gid))
 }
