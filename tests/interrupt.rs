@@ -15,7 +15,7 @@ use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
-use dalsegno::model::removal::TrashKeep;
+use dalsegno::model::removal::{RemovalState, TrashKeep};
 use dalsegno::{
     Options, RefreshOptions, Registry, RemoveOptions, Target, VerifyOptions, VerifyReport,
 };
@@ -254,6 +254,88 @@ fn a_removal_that_is_given_up_after_its_commit_is_done() {
     assert_eq!(registry.trash().unwrap(), []);
 }
 
+/// A restore asks the registry's interrupt between two moves, and puts back what it had moved.
+#[test]
+fn a_restore_that_is_interrupted_restores_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 5);
+    let ends = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(AtomicU64::new(0));
+    let left = Arc::new(AtomicU64::new(u64::MAX));
+    let (registry, _) = Options::new()
+        .interrupt({
+            let (ends, asked, left) = (Arc::clone(&ends), Arc::clone(&asked), Arc::clone(&left));
+            move || {
+                asked.fetch_add(1, Ordering::SeqCst);
+                ends.load(Ordering::SeqCst)
+                    || asked.load(Ordering::SeqCst) > left.load(Ordering::SeqCst)
+            }
+        })
+        .create(folder.path())
+        .unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    let removed = registry.remove_many(&Filter::default(), &options, &Silent);
+    let removal = removed.unwrap().removal.unwrap();
+    // Folders that were made for what came back stay, empty.
+    let files = || {
+        data(folder.path())
+            .into_iter()
+            .filter(|path| path.is_file())
+            .count()
+    };
+    assert_eq!(files(), 0);
+    let head = registry.history_head().unwrap();
+    let target = dalsegno::RestoreTarget::Removal(removal);
+    let mut given_up = 0;
+    loop {
+        asked.store(0, Ordering::SeqCst);
+        left.store(given_up, Ordering::SeqCst);
+        let restored = registry.restore(&target);
+        left.store(u64::MAX, Ordering::SeqCst);
+        match restored {
+            Ok(report) => {
+                assert_eq!(report.artifacts.len(), 5);
+                break;
+            }
+            Err(error) => assert_eq!(error.code(), "interrupted"),
+        }
+        given_up += 1;
+        assert_eq!((rows(&registry), files()), (0, 0));
+        assert_eq!(registry.history_head().unwrap(), head);
+    }
+    assert!(given_up >= 5, "it asks before each move: {given_up}");
+    let report = registry.verify(&Filter::default(), VerifyOptions::default(), &Silent);
+    assert!(report.unwrap().findings.is_empty());
+}
+
+/// What was not begun can still be restored.
+#[test]
+fn a_trash_that_is_emptied_in_part_keeps_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 3);
+    let registry = common::create(folder.path());
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    for iteration in 0..3 {
+        let target = Target::Key(prediction("r", iteration, "d"));
+        registry.remove_target(&target, &options, &Silent).unwrap();
+    }
+    let report = registry.empty_trash(None, &AtPurge::default()).unwrap();
+    assert!(!report.purge.is_done);
+    assert_eq!((report.purged.len(), report.left.len()), (0, 3));
+    let trash = registry.trash().unwrap();
+    let kept = trash
+        .iter()
+        .filter(|removal| removal.state == RemovalState::Kept);
+    assert_eq!(kept.count(), 2);
+    for removal in &trash[1..] {
+        let target = dalsegno::RestoreTarget::Removal(removal.id.clone());
+        registry.restore(&target).unwrap();
+    }
+    assert_eq!(rows(&registry), 2);
+}
+
 #[test]
 fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
     let folder = tempfile::tempdir().unwrap();
@@ -417,7 +499,11 @@ fn a_long_read_is_interrupted() {
     ends.store(true, Ordering::SeqCst);
     let error = registry.select(&Filter::default()).unwrap_err();
     assert_eq!(error.code(), "interrupted");
+    // That is no fault of the history.
+    let error = registry.check_history(None).unwrap_err();
+    assert_eq!(error.code(), "interrupted");
     ends.store(false, Ordering::SeqCst);
+    assert!(registry.check_history(None).unwrap().is_whole());
     assert_eq!(rows(&registry), 2000);
     assert_eq!(registry.run_names(&[]).unwrap(), ["r"]);
     assert_eq!(registry.run_names(&["x*".into()]).unwrap(), [""; 0]);

@@ -317,6 +317,10 @@ impl Catalog {
         };
         let images = match images {
             Ok(images) => images,
+            // That says nothing of the history.
+            Err(error @ (CatalogError::Interrupted { .. } | CatalogError::LockTimeout { .. })) => {
+                return Err(error);
+            }
             Err(error) => return broken(error.to_string()),
         };
         // The count is hashed, and names the fault better than a hash that differs.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
+use super::interrupt;
 use super::progress::Bar;
 use super::render::{Room, count, escape, number, shell_word};
 use crate::error::Error;
@@ -258,6 +259,12 @@ impl Context {
         }
     }
 
+    /// Prints what state Ctrl-C left, and what to type. Returns the exit code.
+    pub(super) fn interrupted(&self, state: &str) -> u8 {
+        self.stderr("1;31", "interrupted;", &self.with_base(state));
+        interrupt::EXIT_CODE
+    }
+
     /// Lists findings on stderr.
     pub(super) fn findings(&self, findings: &[Notice]) {
         let text = |finding: &Notice| {
@@ -318,8 +325,13 @@ impl Context {
         self.warn(&format!("{gone}; {hint}"));
     }
 
-    /// A progress bar on a terminal, else a line from time to time.
+    /// A progress bar on a terminal, else a line from time to time; Ctrl-C cancels the work.
     pub(super) fn monitor(&self) -> Bar {
+        self.bar().interruptible()
+    }
+
+    /// The same for work that Ctrl-C does not cancel.
+    pub(super) fn bar(&self) -> Bar {
         Bar::new(self.terminal_err, self.global.quiet)
     }
 

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Other(String),
     /// The same, with what to do about it.
     Outside(String, &'static str),
+    /// Ctrl-C ended it: what state is left, and what to type.
+    Interrupted(String),
     /// Partly done; the rest was already reported.
     Partly,
     /// There are findings, which were already reported.

@@ -1,4 +1,5 @@
-//! Files that are given on the command line: plans and scores.
+//! Files that the command line reads and writes itself: plans and scores, and what the system says
+//! of this process.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -30,6 +31,14 @@ pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure
             instead,
         )),
     }
+}
+
+/// Whether this process ignores a signal, as one does that a script starts in the background.
+pub(super) fn ignores_signal(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Writes a new file; fails if it exists.

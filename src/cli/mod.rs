@@ -15,6 +15,7 @@ mod context;
 mod demo;
 mod doctor;
 mod du;
+mod ended;
 mod examples;
 mod fail;
 mod files;
@@ -24,6 +25,7 @@ mod gc;
 mod hints;
 mod history;
 mod init;
+mod interrupt;
 mod iterations;
 mod list;
 mod man;
@@ -67,7 +69,11 @@ use render::escape;
 
 /// Runs the program with these arguments, the first one its name, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(status(arguments))
+    let status = status(arguments);
+    if status == interrupt::EXIT_CODE {
+        interrupt::end_process();
+    }
+    ExitCode::from(status)
 }
 
 /// Does the same for a host that ends the process itself, such as Python.

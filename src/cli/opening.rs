@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::context::{Context, Looked, NotedFor, PublishedCopy};
 use super::fail::Failure;
 use super::flags::Format;
+use super::interrupt;
 use super::render::count;
 use crate::catalog::{CatalogError, RegistryDir};
 use crate::error::Error;
@@ -71,7 +72,8 @@ impl Context {
     pub(super) fn options(&self) -> Options {
         let options = Options::new()
             .lock_timeout(self.global.lock_timeout)
-            .monitor(self.monitor())
+            .monitor(self.bar())
+            .interrupt(interrupt::ends_call)
             .on_wait(self.on_wait())
             .on_notice(self.on_notice());
         match &self.global.catalog {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::interrupt::{self, Working};
 use crate::model::progress::{Monitor, Phase, Progress};
 use crate::model::size::ByteCount;
 
@@ -19,6 +20,8 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 /// A progress bar, hidden until the work has lasted a second.
 pub(super) struct Bar {
     bar: Option<ProgressBar>,
+    /// While it lives, Ctrl-C cancels the work.
+    working: Option<Working>,
     quiet: bool,
     start: Instant,
     shown: AtomicBool,
@@ -41,6 +44,7 @@ impl Bar {
         });
         Self {
             bar,
+            working: None,
             quiet,
             start: Instant::now(),
             shown: AtomicBool::new(false),
@@ -50,6 +54,12 @@ impl Bar {
             bytes: AtomicU64::new(0),
             due: AtomicU64::new(0),
         }
+    }
+
+    /// Lets Ctrl-C cancel the work.
+    pub(super) fn interruptible(mut self) -> Self {
+        self.working = Some(Working::begin());
+        self
     }
 
     fn text(&self) -> String {
@@ -131,6 +141,10 @@ impl Monitor for Bar {
         self.files.fetch_add(progress.files, Ordering::Relaxed);
         self.bytes.fetch_add(progress.bytes, Ordering::Relaxed);
         self.show();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.working.is_some() && interrupt::is_interrupted()
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use super::context::Context;
 use super::fail::Failure;
+use super::interrupt;
 use super::render::escape;
 
 /// Asks on the terminal. Any answer but yes is a no; then it prints `nothing`, which says what was
@@ -20,6 +21,12 @@ pub(super) fn confirm(
             format!("cannot ask for confirmation, because stdin is not a terminal; {nothing}"),
             instead,
         ));
+    }
+    // Pressed when the work before the question was over.
+    if interrupt::is_interrupted() {
+        return Err(Failure::Interrupted(format!(
+            "{nothing}; to do it, run the same command again"
+        )));
     }
     let mut stderr = std::io::stderr().lock();
     write!(stderr, "{}", escape(question)).and_then(|()| stderr.flush())?;

@@ -73,9 +73,16 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     // Not through an open registry: the catalog may be damaged or gone, and would not open.
     let rebuilt = context
         .options()
+        // Once the new catalog is in its place, nothing may fail any more.
+        .interrupt(|| false)
         .rebuild(context.base()?, &options, &monitor);
     drop(monitor);
-    let (registry, report) = rebuilt.map_err(|error| backup_failure(error, &options.from))?;
+    let (registry, report) = rebuilt.map_err(|error| match error {
+        Error::Cancelled { .. } => {
+            context.ended(error, "the catalog was not rebuilt, and is as it was")
+        }
+        error => backup_failure(error, &options.from),
+    })?;
     drop(registry);
     let format = context.format(command.output);
     if !render::write_json(context, format, "rebuild", &report)? {

@@ -3,10 +3,12 @@
 use clap::Args;
 
 use super::context::Context;
+use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::Output;
 use super::render;
 use super::selection::Asked;
+use crate::model::operation::Action;
 use crate::ops::refresh::RefreshOptions;
 use crate::store::Notice;
 
@@ -29,6 +31,15 @@ pub(super) struct Refresh {
     output: Output,
 }
 
+/// A refresh looks for some thousand artifacts at a time.
+const PARTS: Parts = Parts {
+    actions: &[Action::Refresh],
+    nothing: "no row was updated",
+    thing: "row",
+    done: "updated",
+    next: "look for the rest with: dalsegno refresh",
+};
+
 pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failure> {
     let registry = context.open()?;
     let options = RefreshOptions {
@@ -40,8 +51,11 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     };
     let monitor = context.monitor();
     let filter = command.asked.filter(context, &registry)?;
-    let report = registry.refresh(&filter, options, &monitor)?;
+    let (before, _) = registry.history_head()?;
+    let refreshed = registry.refresh(&filter, options, &monitor);
     drop(monitor);
+    let report =
+        refreshed.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
     if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {
         return Err(context.nothing_selected(&registry, &filter, "nothing was looked at")?);
     }

@@ -2,13 +2,20 @@
 
 use super::context::Context;
 use super::fail::Failure;
-use super::hints;
+use super::{hints, interrupt};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 
 /// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
     match failure {
+        // An answer, such as a list, that was not given; others say what was done.
+        Failure::Library(error)
+            if matches!(**error, Error::Cancelled { .. }) && interrupt::is_interrupted() =>
+        {
+            context.interrupted("no data was touched; for an answer, run the same command again")
+        }
+        Failure::Interrupted(state) => context.interrupted(state),
         Failure::Library(error) => {
             let next = next(error, context);
             context.error(Some(error.code()), &with_causes(error), next.as_deref());

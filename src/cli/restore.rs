@@ -3,12 +3,14 @@
 use clap::Args;
 
 use super::context::Context;
+use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::Output;
 use super::removal::{warn_skipped, warn_stale_lists};
 use super::render::count;
 use super::selection::Selection;
 use super::{artifacts, render};
+use crate::model::operation::Action;
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
 
@@ -39,6 +41,15 @@ pub(super) struct Restore {
     #[command(flatten)]
     output: Output,
 }
+
+/// One removal after the other comes back, each as a whole.
+const PARTS: Parts = Parts {
+    actions: &[Action::Restore],
+    nothing: "nothing was restored",
+    thing: "artifact",
+    done: "restored",
+    next: "what is in the trash: dalsegno trash list",
+};
 
 pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failure> {
     let filter = command.selection.filter(context);
@@ -92,8 +103,13 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     }
     // One by one: if a later target fails, the earlier ones stay restored.
     let mut report = RestoreReport::default();
+    let (before, _) = registry.history_head()?;
     for target in &targets {
-        let one = registry.restore(target)?;
+        let monitor = context.monitor();
+        let restored = registry.restore(target);
+        drop(monitor);
+        let one =
+            restored.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
         report.removals.extend(one.removals);
         report.artifacts.extend(one.artifacts);
         report.moved += one.moved;

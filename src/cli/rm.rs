@@ -4,8 +4,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
+use super::ended::were;
 use super::fail::Failure;
 use super::flags::{Format, Output};
+use super::interrupt;
 use super::prompt::confirm;
 use super::removal::{
     TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
@@ -24,6 +26,9 @@ use crate::store::{Notice, NoticeClass};
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
+
+/// What a removal that did not come about leaves.
+const NOTHING: &str = "nothing was removed";
 
 /// Remove artifacts: row and data together, or neither
 ///
@@ -199,8 +204,10 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         ask(context, &registry, &plan, keep, about_all.as_deref())?;
     }
     let monitor = context.monitor();
-    let report = registry.remove_planned(&plan, &options, &monitor)?;
+    let removed = registry.remove_planned(&plan, &options, &monitor);
     drop(monitor);
+    // One transaction: what had moved is back at its place.
+    let report = removed.map_err(|error| context.ended(error, NOTHING))?;
     say(context, &report, &plan, format)?;
     // Without a purge, the data is in the trash as it should be.
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
@@ -230,14 +237,17 @@ fn plan(
     let monitor = context.monitor();
     // For the prompt, which names bytes and files; the removal itself needs no counts.
     let options = RefreshOptions::new().measure(!command.no_count);
-    let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
+    let ended = |error| context.ended(error, NOTHING);
+    let seen = registry
+        .refresh_artifacts(&artifacts, options, &monitor)
+        .map_err(ended)?;
     // Chosen again, because the selection may depend on what the look has changed.
     if seen.changed > 0 {
         plan = choose()?;
     }
     // What goes without a row is in the numbers that the user confirms.
     if !command.no_count {
-        registry.count_others(&mut plan, &monitor)?;
+        registry.count_others(&mut plan, &monitor).map_err(ended)?;
     }
     drop(monitor);
     // What is another run's data the removal refuses by itself, unless it is forced.
@@ -424,6 +434,12 @@ fn say(
         others_text(&others)
     ));
     match &report.purge {
+        Some(purge) if !purge.is_done && interrupt::is_interrupted() => {
+            return Err(Failure::Interrupted(format!(
+                "{} removed; what is left to unlink: dalsegno trash empty {id}",
+                were(report.artifacts.len(), "artifact")
+            )));
+        }
         Some(purge) => report_purge(context, purge),
         // A removal of rows without data moved nothing to the trash.
         None if report.moved > 0 => {

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::context::Context;
+use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::{Output, Threads};
 use super::render::{self, shell_word};
@@ -12,6 +13,7 @@ use super::selection;
 use crate::disk::registry_above;
 use crate::model::key::Kind;
 use crate::model::name::REGISTRY_DIR;
+use crate::model::operation::Action;
 use crate::ops::scan::ScanOptions;
 use crate::store::{Notice, NoticeClass};
 
@@ -38,6 +40,15 @@ pub(super) struct Scan {
     output: Output,
 }
 
+/// A scan adds some thousand rows at a time.
+const PARTS: Parts = Parts {
+    actions: &[Action::Scan],
+    nothing: "nothing was added",
+    thing: "row",
+    done: "added or updated",
+    next: "add the rest with: dalsegno scan",
+};
+
 pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {
     let registry = context.open()?;
     let options = ScanOptions {
@@ -53,8 +64,10 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     let asked = options.filter();
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
     let monitor = context.monitor();
-    let report = registry.scan(options, &monitor)?;
+    let (before, _) = registry.history_head()?;
+    let scanned = registry.scan(options, &monitor);
     drop(monitor);
+    let report = scanned.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
     if !asked.runs.is_empty() {
         let found = report.arrays + report.damaged + report.checkpoints + report.gone;
         if found == 0 && report.findings.is_empty() {

@@ -12,6 +12,7 @@ use super::opening::Opened;
 use super::render::{Align, Column, Record, Rows};
 use super::subjects::Subjects;
 use super::{artifacts, render};
+use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -169,8 +170,9 @@ fn note(context: &mut Context, command: &SealCommand, inbox: &Inbox) -> Result<(
     let keys = command.subjects.keys_to_note(context, inbox, "seal")?;
     let containers = command.containers(keys.iter())?;
     let monitor = context.monitor();
-    let seals = inbox.seal(&keys, command.options(), &monitor)?;
+    let seals = inbox.seal(&keys, command.options(), &monitor);
     drop(monitor);
+    let seals = seals.map_err(|error| context.ended(error, "nothing was sealed"))?;
     context.say_noted(seals.len(), "seal");
     command.say_unhashed(context, containers);
     let format = context.format(command.output);
@@ -230,6 +232,9 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     let sealed = registry.seal_many(&artifacts, command.options(), &monitor);
     drop(monitor);
     if let Err(error) = sealed {
+        if matches!(error, Error::Cancelled { .. }) {
+            return Err(context.ended(error, "nothing was sealed"));
+        }
         let inbox = context.inbox_instead(error)?;
         return note(context, command, &inbox);
     }

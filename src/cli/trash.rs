@@ -7,17 +7,22 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
+use super::ended::part_of;
 use super::fail::Failure;
 use super::flags::{Format, Output};
+use super::interrupt;
 use super::prompt::confirm;
 use super::removal::report_purge;
 use super::render::{
     self, Align, Column, Record, Rows, or_empty, others_text, total_cells, total_fields, total_text,
 };
 use super::time;
+use crate::error::Error;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::model::size::{ByteCount, Total};
 use crate::ops::others::OtherUse;
+use crate::ops::trash::EmptyReport;
+use crate::registry::Registry;
 use crate::retention::length;
 
 /// List what is in the trash, or empty it
@@ -256,12 +261,20 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         )?;
     }
     let monitor = context.monitor();
-    let report = match ids.is_empty() {
-        true => registry.empty_trash(command.older_than, &monitor)?,
-        false => registry.purge_removals(ids, &monitor)?,
+    let emptied = match ids.is_empty() {
+        true => registry.empty_trash(command.older_than, &monitor),
+        false => registry.purge_removals(ids, &monitor),
     };
     // The bar goes before the result is printed.
     drop(monitor);
+    let is_whole = |report: &EmptyReport| report.purge.is_done;
+    if interrupt::is_interrupted() && !emptied.as_ref().is_ok_and(is_whole) {
+        return match emptied {
+            Ok(_) | Err(Error::Cancelled { .. }) => ended(&registry, &meant, ids),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let report = emptied?;
     let format = context.format(command.output);
     render::write_json(context, format, "emptied", &report)?;
     report_purge(context, &report.purge);
@@ -278,4 +291,37 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+/// Says what Ctrl-C left of the removals that were meant, by what is in the trash now.
+fn ended(registry: &Registry, meant: &[Removal], ids: &[RemovalId]) -> Result<(), Failure> {
+    let left = registry.trash()?;
+    let state = |meant: &Removal| {
+        let found = left.iter().find(|left| left.id == meant.id);
+        found.map(|left| left.state)
+    };
+    let done = meant.iter().filter(|meant| state(meant).is_none()).count();
+    let begun = |meant: &&Removal| state(meant) == Some(RemovalState::Purging);
+    let begun: Vec<String> = meant
+        .iter()
+        .filter(begun)
+        .map(|meant| meant.id.to_string())
+        .collect();
+    let unlinked = part_of(done as u64, meant.len() as u64, "removal");
+    let begun_text = match begun.as_slice() {
+        [] => String::new(),
+        [id] => format!("; {id} is partly unlinked and cannot be restored"),
+        ids => format!(
+            "; {} are partly unlinked and cannot be restored",
+            ids.join(", ")
+        ),
+    };
+    let rest = match meant.len() - done - begun.len() {
+        0 => "",
+        _ => "; the rest is untouched",
+    };
+    let ids: String = ids.iter().map(|id| format!(" {id}")).collect();
+    Err(Failure::Interrupted(format!(
+        "{unlinked} unlinked{begun_text}{rest}; what is left to unlink: dalsegno trash empty{ids}"
+    )))
 }

@@ -7,10 +7,12 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::context::Context;
+use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Asked;
+use crate::model::operation::Action;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 use crate::registry::Registry;
 
@@ -188,6 +190,20 @@ struct VerifyDocument<'a> {
     notices: &'a [crate::store::Notice],
 }
 
+/// A repair changes some thousand rows at a time.
+const PARTS: Parts = Parts {
+    actions: &[
+        Action::Scan,
+        Action::Refresh,
+        Action::Rename,
+        Action::Recover,
+    ],
+    nothing: "no row was repaired",
+    thing: "row",
+    done: "repaired",
+    next: "repair the rest with: dalsegno verify --repair",
+};
+
 pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), Failure> {
     let registry = open(context, command.repair)?;
     let options = VerifyOptions {
@@ -199,7 +215,10 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     };
     let monitor = context.monitor();
     let filter = command.asked.filter(context, &registry)?;
-    let mut report = registry.verify(&filter, options, &monitor)?;
+    let compared = registry.verify(&filter, options, &monitor);
+    // Takes the bar away before anything is printed.
+    drop(monitor);
+    let mut report = compared.map_err(|error| context.ended(error, "nothing was changed"))?;
     // No finding about nothing would read as a result.
     let found_nothing = report.rows == 0 && report.findings.is_empty();
     if !filter.is_all() && found_nothing && !registry.names_any(&filter)? {
@@ -208,12 +227,14 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     let mut repaired = None;
     if command.repair {
         // The comparison held no lock, so each repair looks at its row and its data again.
-        let done = registry.repair(&report.findings, &monitor)?;
+        let (before, _) = registry.history_head()?;
+        let monitor = context.monitor();
+        let done = registry.repair(&report.findings, &monitor);
+        drop(monitor);
+        let done = done.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
         repaired = Some(done.repaired.len());
         report.findings = done.repaired.into_iter().chain(done.left).collect();
     }
-    // Takes the bar away before anything is printed.
-    drop(monitor);
     // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
     let host = context.published.get().map(|copy| copy.copy.host.clone());

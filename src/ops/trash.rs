@@ -24,7 +24,8 @@ use crate::store::{self, Base, OthersCount, PurgeReport};
 pub struct EmptyReport {
     /// Removals that are purged completely.
     pub purged: Vec<RemovalId>,
-    /// Removals that are not: something could not be unlinked, or another process purges them.
+    /// Removals that are not: something could not be unlinked, another process purges them, or the
+    /// monitor cancelled.
     pub left: Vec<RemovalId>,
     /// What was unlinked, and what could not be.
     pub purge: PurgeReport,
@@ -160,6 +161,12 @@ pub(crate) fn empty_trash(
             }
         };
         if !is_meant {
+            continue;
+        }
+        // Before the state changes: the rest can still be restored.
+        if monitor.is_cancelled() {
+            report.purge.is_done = false;
+            report.left.push(removal.id);
             continue;
         }
         let Some(purge) = purge_if(&purging, &removal.id, |_| true)? else {

@@ -154,7 +154,8 @@ impl Options {
     /// Sets a function that ends a call when it returns true. It runs on the thread of the call,
     /// while the call waits for its turn to write and at times while it reads the catalog. A call
     /// that is ended fails with the code `interrupted` and has changed nothing; a change that has
-    /// begun is not ended. For work on the data, see
+    /// begun is not ended, but that a restore puts back what it had moved of a removal. For work on
+    /// the data, see
     /// [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
     #[must_use]
     pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {

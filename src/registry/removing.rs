@@ -292,7 +292,8 @@ impl Registry {
     }
 
     /// Purges the trash, or only what was removed longer ago than `older_than`, and continues
-    /// purges that were interrupted.
+    /// purges that were interrupted. If the monitor cancels, the removal that is being unlinked stays
+    /// so, the rest of the trash is as before, and the report names both.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the trash cannot be read or the catalog fails.

@@ -9,6 +9,7 @@
 mod checkpoints;
 mod clock;
 mod complete;
+mod ctrl_c;
 mod damaged;
 mod disk_use;
 mod doctor;
@@ -20,8 +21,6 @@ mod gone;
 mod help;
 mod history;
 mod hosts;
-#[path = "../common/left_out.rs"]
-mod left_out;
 #[path = "../common/lock.rs"]
 mod lock;
 mod members;
@@ -35,7 +34,11 @@ mod removal;
 mod renaming;
 mod short;
 mod sorting;
+#[path = "../child/strace.rs"]
+mod strace;
 mod terminal;
 mod trash;
 mod verify;
 mod world;
+
+use strace::left_out;

@@ -381,6 +381,19 @@ impl Catalog {
         result
     }
 
+    /// Ends a change between two of its parts that takes back what it has done of them.
+    ///
+    /// # Errors
+    /// [`CatalogError::Interrupted`] if the options have an interrupt that ends the call.
+    pub(crate) fn require_not_interrupted(&self) -> Result<(), CatalogError> {
+        match self.options.interrupt.as_ref().is_some_and(|ends| ends()) {
+            true => Err(CatalogError::Interrupted {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Lets a read be interrupted, if the options have an interrupt.
     fn arm(&self, connection: &mut Connection) -> Result<bool, CatalogError> {
         let Some(interrupt) = self.options.interrupt.clone() else {
@@ -479,10 +492,7 @@ impl Catalog {
             match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
                 Ok(transaction) => return Ok(transaction),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                    if self.options.interrupt.as_ref().is_some_and(|ends| ends()) {
-                        let path = self.path.clone();
-                        return Err(CatalogError::Interrupted { path });
-                    }
+                    self.require_not_interrupted()?;
                     let waited = start.elapsed();
                     if waited >= patience {
                         return Err(CatalogError::LockTimeout {

@@ -5,14 +5,17 @@ use std::path::Path;
 
 use super::plan;
 use crate::cli::context::Context;
+use crate::cli::ended::part_of;
 use crate::cli::fail::Failure;
 use crate::cli::files;
 use crate::cli::flags::{Format, Output};
+use crate::cli::interrupt;
 use crate::cli::prompt::confirm;
 use crate::cli::removal::{
     TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
 };
 use crate::cli::render::{self, count, total_text};
+use crate::error::Error;
 use crate::model::removal::TrashKeep;
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
@@ -110,18 +113,28 @@ fn carry_out(
         keep,
     };
     let monitor = context.monitor();
-    let mut done = 0;
+    let mut done = GcReport::default();
     // An error returns no report, so the count is taken on the way.
-    let result = registry.apply_gc(plan, &options, &monitor, |report| done = report.artifacts);
+    let result = registry.apply_gc(plan, &options, &monitor, |report| {
+        done = report.clone();
+    });
     drop(monitor);
     // Each batch commits on its own: what an earlier batch removed stays removed.
-    if done > 0 && result.is_err() {
-        let done = count(done, "artifact");
-        context.say(&format!(
-            "{done} of the plan were removed before the error, in separate removals"
-        ));
-    }
-    let report = result?;
+    let report = match result {
+        Ok(report) => report,
+        Err(Error::Cancelled { .. }) if interrupt::is_interrupted() => {
+            return Err(ended(plan, &done));
+        }
+        Err(error) => {
+            if done.artifacts > 0 {
+                let done = count(done.artifacts, "artifact");
+                context.say(&format!(
+                    "{done} of the plan were removed before the error, in separate removals"
+                ));
+            }
+            return Err(error.into());
+        }
+    };
     write(context, &report, format)?;
     if let Some(failure) = &report.backup_failed {
         warn_no_backup(context, failure);
@@ -145,6 +158,9 @@ fn carry_out(
         ));
     }
     match &report.purge {
+        Some(purge) if !purge.is_done && interrupt::is_interrupted() => {
+            return Err(ended(plan, &report));
+        }
         Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
             let hint = match report.removals.as_slice() {
@@ -162,6 +178,24 @@ fn carry_out(
     } else {
         Err(Failure::Partly)
     }
+}
+
+/// What Ctrl-C left of a plan that is carried out in several removals.
+fn ended(plan: &PlanFile, done: &GcReport) -> Failure {
+    let all = plan.items.len() as u64;
+    let removed = part_of(done.artifacts, all, "artifact");
+    let rest = match done.artifacts {
+        0 => "nothing was removed".to_owned(),
+        some if some == all => format!("{removed} removed"),
+        _ => format!("{removed} removed; the rest is untouched"),
+    };
+    // Each removal is unlinked before the next one begins.
+    let is_left = done.purge.as_ref().is_some_and(|purge| !purge.is_done);
+    let next = match done.removals.last().filter(|_| is_left) {
+        Some(id) => format!("what is left to unlink: dalsegno trash empty {id}"),
+        None => "to go on, run the same command again".to_owned(),
+    };
+    Failure::Interrupted(format!("{rest}; {next}"))
 }
 
 /// Writes the report to stdout, if JSON was asked for.

@@ -192,8 +192,9 @@ fn look(
         return Ok((registry, request, false));
     }
     let monitor = context.monitor();
-    let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
+    let seen = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor);
     drop(monitor);
+    let report = seen.map_err(|error| context.ended(error, "nothing was removed"))?;
     context.warns_of_damage.set(true);
     let partly = context.findings_of_query(&report.findings);
     Ok((registry, request.unread(&report.findings), partly))

@@ -23,7 +23,15 @@ pub(super) struct HistoryVerify {
 
 pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let report = registry.check_history(command.head)?;
+    let monitor = context.monitor();
+    let checked = registry.check_history(command.head);
+    drop(monitor);
+    let report = checked.map_err(|error| {
+        context.ended(
+            error,
+            "the history was not checked to its end, and nothing was changed",
+        )
+    })?;
     let format = context.format(command.output);
     render::write_json(context, format, "verify", &report)?;
     // stdout first, so that on a terminal the document comes before the messages.

@@ -402,7 +402,7 @@ fn restore_one(
         skipped.clear();
         let done = (&mut moved, &mut skipped, &mut report.stale_lists);
         let artifacts = restore_part(
-            base,
+            (catalog, base),
             change,
             folder.as_ref(),
             operation.at,
@@ -445,7 +445,7 @@ fn restore_one(
 }
 
 fn restore_part(
-    base: &Base,
+    (on, base): (&Catalog, &Base),
     change: &Change<'_>,
     folder: Option<&TrashFolder>,
     now: Timestamp,
@@ -464,6 +464,8 @@ fn restore_part(
     if let Some(folder) = folder
         && !back.moves.is_empty()
     {
+        // Before the note, which a roll-back takes away only if something was moved.
+        on.require_not_interrupted()?;
         let items = back.moves.iter().map(|back| back.item.clone()).collect();
         // Durable before the first move: after a crash recovery reads from it which items to take
         // back into the trash.
@@ -487,6 +489,9 @@ fn restore_part(
     };
     let mut dirty = DirtyFolders::default();
     for Move { item, claim, forms } in &back.moves {
+        if !moved.is_empty() {
+            on.require_not_interrupted()?;
+        }
         // Noted first: a move that fails half-way is rolled back like a complete one.
         moved.push(item.clone());
         // It was free when it was checked: another process has put something there since.
