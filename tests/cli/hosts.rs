@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::assert_transcript;
+use crate::terminal::spoken_after;
 use crate::world::World;
 
 /// A base directory whose catalog is on the disk of the host `node1`.
@@ -86,6 +87,52 @@ fn another_host_answers_from_the_copy_and_names_the_keeper_for_changes() {
     let apply = on(&world, "node2", &format!("gc --apply {}", plan.display()));
     assert!(apply.contains("error[catalog-elsewhere]"), "{apply}");
     assert!(world.tree() == before);
+}
+
+#[test]
+fn a_keeper_that_moves_while_a_question_waits_for_its_answer_stops_what_was_asked() {
+    for call in [
+        "rm --run er",
+        "rm --run er --trash",
+        "rm --whole-run er",
+        "gc --run mito --kind prediction --keep-last 1 --apply",
+        "trash empty",
+    ] {
+        let world = World::runs();
+        // A plan leaves what is recent.
+        let old = "find . -exec touch -h -d 2026-01-01 {} +";
+        let mut aged = std::process::Command::new("sh");
+        let aged = aged.args(["-c", old]).current_dir(&world.base).status();
+        assert!(aged.unwrap().success());
+        let world = kept(world);
+        let removal = "rm mito/validation.zarr/1000/crop1/prediction --trash --yes --quiet";
+        assert!(!on(&world, "node1", removal).contains("error"));
+        let left = std::cell::RefCell::new(Vec::new());
+        let data = || {
+            let mut tree = world.tree();
+            let registry = world.base.join(".dalsegno");
+            tree.retain(|(path, _)| {
+                !path.starts_with(&registry) || path.starts_with(registry.join("trash"))
+            });
+            tree
+        };
+        let moves = || {
+            let said = on(&world, "node2", "init --keeper");
+            assert!(!said.contains("error"), "{said}");
+            left.replace(data());
+        };
+        let host = [("DALSEGNO_TEST_HOST", "node1"), ("NO_COLOR", "1")];
+        let mut program = world.call(call);
+        let (said, code) = spoken_after(&mut program, 100, "[y/N]", &moves, "y\n", &host);
+        assert!(said.contains("[y/N]"), "{call}: {said}");
+        assert_eq!(code, Some(1), "{call}: {said}");
+        assert!(said.contains("error[catalog-elsewhere]"), "{call}: {said}");
+        assert!(said.contains("node2"), "{call}: {said}");
+        assert!(data() == left.take(), "{call}: {said}");
+        // The new keeper has all of it.
+        let verified = on(&world, "node2", "verify --quick");
+        assert!(!verified.contains("exit"), "{call}: {verified}");
+    }
 }
 
 #[test]

@@ -42,6 +42,18 @@ pub(crate) fn spoken(
     answer: &str,
     environment: &[(&str, &str)],
 ) -> (String, Option<i32>) {
+    spoken_after(command, columns, "", &|| {}, answer, environment)
+}
+
+/// The same, with something that happens while the program waits at its question.
+pub(crate) fn spoken_after(
+    command: &mut Command,
+    columns: u16,
+    question: &str,
+    meanwhile: &dyn Fn(),
+    answer: &str,
+    environment: &[(&str, &str)],
+) -> (String, Option<i32>) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -75,9 +87,19 @@ pub(crate) fn spoken(
     let nothing = || Stdio::null();
     command.stdin(nothing()).stdout(nothing()).stderr(nothing());
     let mut master = File::from(master);
+    let mut written = Vec::new();
+    let asks = |written: &[u8]| String::from_utf8_lossy(written).contains(question);
+    while !asks(&written) {
+        let mut some = [0; 4096];
+        match master.read(&mut some) {
+            Ok(length) if length > 0 => written.extend_from_slice(&some[..length]),
+            // It ended without a question.
+            _ => break,
+        }
+    }
+    meanwhile();
     // It waits in the terminal until it is read.
     master.write_all(answer.as_bytes()).unwrap();
-    let mut written = Vec::new();
     // The end of a terminal is an error once no process has it open.
     let _ = master.read_to_end(&mut written);
     let code = child.wait().unwrap().code();
