@@ -23,6 +23,9 @@ use crate::registry::{Inbox, Options, Published, Registry};
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
 
+/// Lines about removals in the trash; the rest are counted.
+pub(super) const MOST_LINES: usize = 5;
+
 /// What a change is written to.
 pub(super) enum Opened {
     Catalog(Box<Registry>),
@@ -124,22 +127,39 @@ impl Context {
     pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
         self.settled(&recovery.undone, &recovery.purged);
-        for problem in &recovery.problems {
-            self.warn(problem);
-        }
+        self.trash_problems(&recovery.problems);
     }
 
     /// Says what became of removals that were interrupted by a crash.
     pub(super) fn settled(&self, undone: &[RemovalId], purged: &[RemovalId]) {
-        for id in undone {
+        for id in undone.iter().take(MOST_LINES) {
             self.say(&format!(
                 "removal {id} was interrupted and has been undone: its rows and data are back"
             ));
         }
-        for id in purged {
+        for id in purged.iter().take(MOST_LINES) {
             self.say(&format!(
                 "the rest of removal {id} in the trash has been unlinked"
             ));
+        }
+        for (ids, what) in [(undone, "undone"), (purged, "unlinked")] {
+            let more = ids.len().saturating_sub(MOST_LINES);
+            if more > 0 {
+                let more = count(more, "other removal");
+                self.say(&format!("so it was with {more}: {what}"));
+            }
+        }
+    }
+
+    /// Warns of what is left alone in the trash, up to a number; the rest is counted.
+    pub(super) fn trash_problems(&self, problems: &[String]) {
+        for problem in problems.iter().take(MOST_LINES) {
+            self.warn(problem);
+        }
+        let more = problems.len().saturating_sub(MOST_LINES);
+        if more > 0 {
+            let hint = self.with_base("see each with: dalsegno verify");
+            self.warn(&format!("and {more} more such lines; {hint}"));
         }
     }
 
@@ -185,7 +205,7 @@ impl Context {
         }
         let hint = self.with_base("see: dalsegno doctor");
         // What recovery leaves to other users, no command of this user resolves.
-        let left_alone = registry.left_alone()?.len();
+        let left_alone = registry.folders_left_alone()?.count();
         // From outside, a removal at work looks like one that was interrupted.
         let what = match pending.unsettled.len().saturating_sub(left_alone) {
             0 => None,

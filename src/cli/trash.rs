@@ -210,9 +210,7 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
         rows.push(&TrashLine::new(removal, &others))?;
     }
     rows.finish("the trash is empty")?;
-    for reason in registry.left_alone()? {
-        context.warn(&reason);
-    }
+    context.trash_problems(&registry.left_alone()?);
     // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");

@@ -1,15 +1,38 @@
 //! Folders in the trash that no recovery settles: why, for `doctor`, `verify`, `trash list` and the
 //! warnings of queries.
 
-use super::recover::{MOST_OF_OTHERS, pending, refusal};
+use super::recover::{MOST_OF_OTHERS, is_own, passed_over, pending, refusal};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::removal::RemovalId;
+use crate::model::shell::shell_word;
 use crate::store::{Base, StorageError, Trash, TrashFolder};
 
-/// Returns why recovery leaves folders in the trash to their owners, a sentence each.
+/// What recovery leaves to its owners.
+#[derive(Debug, Default)]
+pub(crate) struct LeftAlone {
+    /// Why, a sentence for each folder.
+    pub(crate) reasons: Vec<String>,
+    /// Folders of other users that recovery does not look into, because there are too many.
+    pub(crate) passed_over: usize,
+}
+
+impl LeftAlone {
+    /// The number of its folders.
+    pub(crate) fn count(&self) -> usize {
+        self.reasons.len() + self.passed_over
+    }
+
+    /// A sentence for each folder, and one for what is passed over.
+    pub(crate) fn sentences(mut self) -> Vec<String> {
+        self.reasons.extend(passed_over(self.passed_over));
+        self.reasons
+    }
+}
+
+/// Returns what recovery leaves to its owners: it looks into as many folders as recovery does.
 ///
 /// # Errors
 /// [`Error`] if the trash or the catalog cannot be read.
@@ -17,24 +40,30 @@ pub(crate) fn left_alone(
     catalog: &Catalog,
     base: &Base,
     now: Timestamp,
-) -> Result<Vec<String>, Error> {
-    let mut reasons = Vec::new();
+) -> Result<LeftAlone, Error> {
+    let mut found = LeftAlone::default();
     let Some(trash) = Trash::open(base)? else {
-        return Ok(reasons);
+        return Ok(found);
     };
+    let mut others = 0;
     for id in pending(catalog, base, now)?.unsettled {
         // For each a manifest is read, and other users can put any number of them there.
-        if reasons.len() == MOST_OF_OTHERS {
-            break;
+        if !is_own(base, &id) {
+            others += 1;
+            if others > MOST_OF_OTHERS {
+                found.passed_over += 1;
+                continue;
+            }
         }
         let why = match trash.folder(&id) {
             Ok(Some(folder)) => reason(catalog, base, &id, &folder)?,
             Ok(None) => None,
             Err(error) => Some(unreadable(&error)),
         };
-        reasons.extend(why.map(|why| format!("removal {id}: {why}")));
+        let why = why.map(|why| format!("removal {id}: {why}"));
+        found.reasons.extend(why);
     }
-    Ok(reasons)
+    Ok(found)
 }
 
 /// Says why recovery leaves a folder in the trash to its owner; `None` if it settles it.
@@ -47,6 +76,17 @@ pub(crate) fn reason(
     id: &RemovalId,
     folder: &TrashFolder,
 ) -> Result<Option<String>, Error> {
+    // Recovery removes an empty one, whatever its notes are.
+    if matches!(folder.is_empty(), Ok(true)) && catalog.removal(id)?.is_none() {
+        return Ok((!folder.may_remove()).then(|| {
+            format!(
+                "{0} is empty, and this user may not remove it; its owner, or root, can, with: \
+                 rm -r {1}",
+                folder.path().display(),
+                shell_word(&folder.path().display().to_string())
+            )
+        }));
+    }
     let found = refusal(base, folder).and_then(|refused| match refused {
         None if catalog.removal(id)?.is_none() => unexplained(folder),
         refused => Ok(refused),

@@ -575,7 +575,11 @@ impl Rebuilding<'_> {
         folder: &TrashFolder,
     ) -> Result<Entered, Error> {
         if let Some(why) = recover::refusal(self.base, folder)? {
-            return Ok(Entered::No(why));
+            // Recovery removes an empty one, whatever its notes are.
+            return Ok(match folder.is_empty()? {
+                true => Entered::ByRecovery,
+                false => Entered::No(why),
+            });
         }
         let is_purging = folder.is_purging()?;
         let text = folder.manifest_text()?;

@@ -209,18 +209,24 @@ pub(crate) fn settle_pending(
             }
         }
     }
-    if passed_over > 0 {
-        recovery.problems.push(format!(
-            "{passed_over} more folders of other users in the trash were not looked into"
-        ));
-    }
+    recovery.problems.extend(self::passed_over(passed_over));
     // What may still have to come back into the trash is not purged around it.
     pending.due.retain(|id| !unsettled.contains(id));
     Ok((recovery, pending.due))
 }
 
+/// Says that folders of other users were not looked into, and who can settle them.
+pub(crate) fn passed_over(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} more folders of other users in the trash were not looked into; the next \
+             command of an owner that writes looks into those of that owner"
+        )
+    })
+}
+
 /// Whether a removal's folder belongs to root or this user.
-fn is_own(base: &Base, id: &RemovalId) -> bool {
+pub(crate) fn is_own(base: &Base, id: &RemovalId) -> bool {
     let is_own = || -> Result<bool, StorageError> {
         let folder = Trash::open(base)?.map_or(Ok(None), |trash| trash.folder(id))?;
         // A folder that is gone meanwhile has no manifest to read.
@@ -507,11 +513,16 @@ fn roll_back_removal(
     // Killed before its first rename.
     if folder.is_empty()? {
         // All of it is back, and the lists above it may not be: a kill can come between.
-        if let Ok(Some(items)) = folder.manifest() {
-            mend_lists(base, folder, &items)?;
+        let items = folder.manifest();
+        if let Ok(Some(items)) = &items {
+            mend_lists(base, folder, items)?;
         }
         trash.remove_folder(id)?;
-        return Ok(Settled::Undone);
+        // Something that is no manifest says of no data that it is back.
+        return Ok(match items {
+            Ok(_) => Settled::Undone,
+            Err(_) => Settled::Nothing,
+        });
     }
     let Some(items) = folder.manifest()? else {
         return Ok(Settled::Problem(format!(

@@ -12,7 +12,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
 use crate::model::size::ByteCount;
-use crate::ops::left_alone;
+use crate::ops::left_alone::{self, LeftAlone};
 use crate::ops::others::OtherUse;
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
@@ -50,6 +50,10 @@ impl Registry {
     /// # Errors
     /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
     pub fn left_alone(&self) -> Result<Vec<String>> {
+        Ok(self.folders_left_alone()?.sentences())
+    }
+
+    pub(crate) fn folders_left_alone(&self) -> Result<LeftAlone> {
         left_alone::left_alone(&self.catalog, &self.base, self.clock.now())
     }
 

@@ -244,6 +244,107 @@ fn what_is_to_be_typed_for_a_closed_folder_would_open_it() {
     }
 }
 
+/// Ben's registry with folders in the trash: an empty one with a FIFO as manifest, of user `$2` and
+/// mode `$3`, and `$4` that Ann forged.
+const FORGED: &str = r#"
+set -e
+umask 002
+cp "$1" dalsegno; chmod 755 . dalsegno
+as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
+mkdir base; chgrp 61003 base; chmod 2775 base
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as 61002 $dalsegno init --shared -q
+trash=base/.dalsegno/trash
+as 61002 mkdir -p $trash; chmod 2775 $trash
+if [ $2 != 0 ]; then
+    folder=$trash/20260101-000000-aaaaaa
+    as $2 mkdir $folder; as $2 mkfifo $folder/manifest.json; as $2 chmod $3 $folder
+fi
+number=0
+while [ $number -lt $4 ]; do
+    number=$((number + 1))
+    as 61001 mkdir -p $trash/20260102-0000$((number + 10))-aaaaaa/0
+done
+for call in "list --no-refresh" "doctor" "doctor --json" "trash list" "record validation-container --run r" \
+    "list --no-refresh" "doctor"; do
+    code=0; as 61002 $dalsegno $call >out 2>err || code=$?
+    echo "$call: exit $code"; cat out err | sed 's/^/  /'
+done
+"#;
+
+/// What each call says.
+fn forged(arguments: &[&str]) -> Option<Vec<String>> {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let what = "forged folders in the trash";
+    let output = mounts::run(what, FORGED, &program, arguments, folder.path())?;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said.replace(folder.path().to_str().unwrap(), "");
+    let parts: Vec<String> = said.split(": exit ").skip(1).map(str::to_owned).collect();
+    assert_eq!(parts.len(), 7, "{said}{errors}");
+    Some(parts)
+}
+
+#[test]
+fn an_empty_folder_in_the_trash_is_removed_or_left_to_its_owner_as_the_hint_says() {
+    let resolves = "the next command that writes resolves";
+    // One that Ben may remove.
+    let Some(parts) = forged(&["61001", "2775", "0"]) else {
+        return;
+    };
+    assert!(parts[0].contains(resolves), "{}", parts[0]);
+    assert!(!parts[4].contains("are back"), "{}", parts[4]);
+    for part in &parts[5..] {
+        assert!(
+            !part.contains("trash alone") && !part.contains(resolves),
+            "{part}"
+        );
+    }
+    // One that he may not.
+    let parts = forged(&["61001", "2755", "0"]).unwrap();
+    for part in [&parts[0], &parts[5]] {
+        assert!(
+            part.contains("recovery leaves 1 folder in the trash alone"),
+            "{part}"
+        );
+        assert!(!part.contains(resolves), "{part}");
+    }
+    let typed = "its owner, or root, can, with: rm -r /base/.dalsegno/trash/20260101-000000-aaaaaa";
+    assert!(parts[2].contains(typed), "{}", parts[2]);
+}
+
+#[test]
+fn many_forged_folders_in_the_trash_are_counted_and_no_command_is_promised_to_settle_them() {
+    let Some(parts) = forged(&["0", "0", "31"]) else {
+        return;
+    };
+    for part in &parts {
+        assert!(!part.contains("resolves"), "{part}");
+        // The report itself has all of them.
+        let verdict = part.split("  Pending").next().unwrap_or_default();
+        let lines = verdict
+            .lines()
+            .filter(|line| line.contains("removal 20260102-"));
+        let is_json = part.contains("\"left_alone\"");
+        assert!(lines.count() <= if is_json { 16 } else { 5 }, "{part}");
+    }
+    let alone = "recovery leaves 31 folders in the trash alone";
+    assert!(
+        parts[0].contains(alone) && parts[5].contains(alone),
+        "{}",
+        parts[0]
+    );
+    for part in [&parts[1], &parts[3], &parts[4]] {
+        assert!(
+            part.contains("more such lines; see each with: dalsegno"),
+            "{part}"
+        );
+    }
+}
+
 /// Ann closes what she removed to the trash, and the catalog is lost; Ben rebuilds it with `$2`.
 const CLOSED_TRASH: &str = r#"
 set -e

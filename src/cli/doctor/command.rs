@@ -15,6 +15,7 @@ use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, R
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
+use crate::cli::opening::MOST_LINES;
 use crate::cli::{render, report};
 use crate::error::Error;
 use crate::model::causes::with_causes;
@@ -23,6 +24,7 @@ use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::OperationHash;
 use crate::model::size::Total;
 use crate::ops::inbox::InboxState;
+use crate::ops::left_alone::LeftAlone;
 use crate::registry::{Inbox, Registry};
 use crate::store::{FileSystem, StorageError};
 
@@ -125,6 +127,9 @@ struct PendingReport {
     /// What recovery leaves to other users, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_alone: Vec<String>,
+    /// How many folders that is.
+    #[serde(skip)]
+    folders_left_alone: usize,
 }
 
 /// A backup of the catalog: its file name, and when it was made.
@@ -236,7 +241,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         });
     }
     // What recovery leaves to other users, no command of this user resolves.
-    if pending.interrupted.len() > pending.left_alone.len() {
+    if pending.interrupted.len() > pending.folders_left_alone {
         wrong.push("the next command that writes resolves the interrupted removals".to_owned());
     }
     if !pending.purging.is_empty() {
@@ -314,7 +319,18 @@ fn write(
     // From the report, which has paths redacted.
     let left_alone = json["pending"]["left_alone"].as_array();
     let left_alone = left_alone.into_iter().flatten();
-    verdict.extend(left_alone.filter_map(|it| it.as_str().map(str::to_owned)));
+    let left_alone: Vec<&str> = left_alone.filter_map(Value::as_str).collect();
+    verdict.extend(
+        left_alone
+            .iter()
+            .take(MOST_LINES)
+            .map(|it| (*it).to_owned()),
+    );
+    let more = left_alone.len().saturating_sub(MOST_LINES);
+    if more > 0 {
+        let text = format!("and {more} more such lines; see each with: dalsegno verify");
+        verdict.push(hint(context, command, &text));
+    }
     if json["error"].is_object() {
         let text = |name: &str| json["error"][name].as_str();
         let message = text("message").unwrap_or_default();
@@ -422,6 +438,11 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
     let text = |ids: &[crate::model::removal::RemovalId]| -> Vec<String> {
         ids.iter().map(ToString::to_string).collect()
     };
+    // Asked only then, because it reads manifests.
+    let left_alone = match pending.unsettled.is_empty() {
+        true => LeftAlone::default(),
+        false => registry.folders_left_alone()?,
+    };
     let purging = text(&pending.due);
     let kept = registry.trash()?.into_iter();
     let kept = kept.map(|removal| removal.id.to_string());
@@ -431,11 +452,8 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
         strangers_in_trash: pending.strangers,
-        // Asked only then, because it reads manifests.
-        left_alone: match pending.unsettled.is_empty() {
-            true => Vec::new(),
-            false => registry.left_alone()?,
-        },
+        folders_left_alone: left_alone.count(),
+        left_alone: left_alone.sentences(),
     })
 }
 

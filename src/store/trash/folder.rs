@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, fsync, openat, renameat,
-    statat, unlinkat,
+    Access, AtFlags, FlockOperation, Mode, OFlags, Stat, accessat, fchmod, flock, fstat, fsync,
+    openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::{geteuid, getuid};
 
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
@@ -340,6 +341,31 @@ impl TrashFolder {
     /// [`StorageError::Io`] if the folder cannot be read.
     pub fn is_empty(&self) -> Result<bool, StorageError> {
         Ok(self.strangers(|_| false, 1)?.is_empty())
+    }
+
+    /// Whether this user may remove the folder with its notes. What cannot be found out counts as
+    /// yes: removing it decides.
+    #[must_use]
+    pub fn may_remove(&self) -> bool {
+        // `access` asks for the real user, whose rights are not those of this process then.
+        if getuid() != geteuid() {
+            return true;
+        }
+        let may_change = |path| {
+            let asked = accessat(
+                &self.fd,
+                path,
+                Access::WRITE_OK | Access::EXEC_OK,
+                AtFlags::empty(),
+            );
+            !matches!(asked, Err(Errno::ACCESS | Errno::PERM | Errno::ROFS))
+        };
+        let has_note = || {
+            NOTES
+                .iter()
+                .any(|note| !matches!(self.has_name(note), Ok(false)))
+        };
+        may_change("..") && (may_change(".") || !has_note())
     }
 
     /// Lists names in the folder, at most `most`, that are neither those of a manifest or note nor
