@@ -98,12 +98,8 @@ for architecture in "${architectures[@]}"; do
             host="$target/$folder/dalsegno"
             cargo build --quiet --locked --profile "$profile" --bin dalsegno
         }
-        mkdir -p "$work/share/man" "$work/share/completions"
-        "$host" man >"$work/share/man/dalsegno.1"
-        # The names of the commands, from the help: no list to forget.
-        for command in $("$host" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]\+\) .*/\1/p'); do
-            [[ $command == help ]] || "$host" man "$command" >"$work/share/man/dalsegno-$command.1"
-        done
+        mkdir -p "$work/share/completions"
+        bash scripts/man-pages.sh "$host" "$work/share/man"
         for shell in bash zsh fish; do
             "$host" completions "$shell" >"$work/share/completions/dalsegno.$shell"
         done

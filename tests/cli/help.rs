@@ -62,3 +62,33 @@ fn help_without_a_command_lists_the_commands() {
     );
     assert!(text.ends_with("exit 2\n"), "{text}");
 }
+
+#[test]
+fn a_release_has_the_manual_pages_of_commands_below_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/man-pages.sh");
+    let status = std::process::Command::new("bash")
+        .args([script, env!("CARGO_BIN_EXE_dalsegno")])
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for name in [
+        "",
+        "-gc",
+        "-history",
+        "-history-verify",
+        "-trash",
+        "-trash-empty",
+    ] {
+        let file = format!("dalsegno{name}.1");
+        assert!(names.contains(&file), "{file} is not in {names:?}");
+        let page = std::fs::read_to_string(folder.path().join(&file)).unwrap();
+        assert!(page.contains(".TH "), "{file}: {page}");
+    }
+    assert!(names.iter().all(|name| !name.contains("help")), "{names:?}");
+}

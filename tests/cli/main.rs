@@ -26,6 +26,7 @@ mod lock;
 mod members;
 mod mounts;
 mod nothing;
+mod one_run;
 mod paths;
 mod pins;
 mod pipes;
