@@ -6,7 +6,7 @@ form=$1
 shift
 : >/tmp/results
 # Two at once, for the machine has two processors; the longest first.
-side_by_side=(kills hosts containers group elsewhere one)
+side_by_side=(kills hosts containers group elsewhere keeper one)
 # These count requests, or stop the server.
 alone=(calls server)
 (($#)) && side_by_side=("$@") alone=()
