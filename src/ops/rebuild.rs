@@ -696,6 +696,7 @@ impl Rebuilding<'_> {
             entry: EntryId {
                 device: 0,
                 inode: 0,
+                born: None,
             },
         };
         Ok(!folder.holds(&item)? && !self.base.is_absent(&place))

@@ -10,7 +10,9 @@ use dalsegno::model::progress::{Monitor, Silent};
 use dalsegno::{Registry, RestoreTarget, ScanOptions};
 use tempfile::TempDir;
 
-use crate::{base, is_trash_empty, kept, paths, write};
+use crate::{TRASH, base, is_trash_empty, kept, paths, write};
+
+const NEW: &str = "a chunk that was written meanwhile";
 
 const ARRAYS: [&str; 4] = [
     "r/validation.zarr/1/a/prediction",
@@ -19,24 +21,24 @@ const ARRAYS: [&str; 4] = [
     "r/validation.zarr/2/b/prediction",
 ];
 
-/// Deletes arrays when the thread of a removal asks for the `at`-th time whether it goes on, and
-/// writes one of them again when it has asked `again` times more.
-struct Deleting {
+/// Deletes arrays, and perhaps exchanges another, when a removal asks for the `at`-th time whether
+/// it goes on since it has checked everything: by then its manifest is written.
+struct Meddler {
     base: PathBuf,
-    arrays: &'static [&'static str],
+    deleted: &'static [&'static str],
+    exchanged: Option<&'static str>,
     at: usize,
-    again: Option<usize>,
     asked: AtomicUsize,
     thread: ThreadId,
 }
 
-impl Deleting {
-    fn new(base: &Path, arrays: &'static [&'static str], at: usize) -> Self {
+impl Meddler {
+    fn new(base: &Path, deleted: &'static [&'static str], at: usize) -> Self {
         Self {
             base: base.to_path_buf(),
-            arrays,
+            deleted,
+            exchanged: None,
             at,
-            again: None,
             asked: AtomicUsize::new(0),
             thread: thread::current().id(),
         }
@@ -45,22 +47,30 @@ impl Deleting {
     fn is_done(&self) -> bool {
         self.asked.load(Ordering::Relaxed) > self.at
     }
+
+    fn has_checked(&self) -> bool {
+        let mut removals = fs::read_dir(self.base.join(TRASH)).into_iter().flatten();
+        removals.any(|removal| removal.unwrap().path().join("manifest.json").exists())
+    }
+
+    fn meddle(&self) {
+        for array in self.deleted {
+            // It may be in the trash by now.
+            let _ = fs::remove_dir_all(self.base.join(array));
+        }
+        if let Some(array) = self.exchanged {
+            let _ = fs::remove_dir_all(self.base.join(array));
+            write(&self.base, array);
+            fs::write(self.base.join(array).join("0/0/0"), NEW).unwrap();
+        }
+    }
 }
 
-impl Monitor for Deleting {
+impl Monitor for Meddler {
     fn is_cancelled(&self) -> bool {
-        if thread::current().id() != self.thread {
-            return false;
-        }
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-        if asked == self.at {
-            for array in self.arrays {
-                // It may be in the trash by now.
-                let _ = fs::remove_dir_all(self.base.join(array));
-            }
-        }
-        if self.again.is_some_and(|again| asked == self.at + again) {
-            write(&self.base, self.arrays[0]);
+        let is_ours = thread::current().id() == self.thread;
+        if is_ours && self.has_checked() && self.asked.fetch_add(1, Ordering::Relaxed) == self.at {
+            self.meddle();
         }
         false
     }
@@ -81,11 +91,11 @@ fn a_removal_goes_on_without_what_is_deleted_meanwhile() {
     for deleted in [&ARRAYS[1..2], &ARRAYS[..]] {
         for at in 0.. {
             let (folder, registry) = scene();
-            let monitor = Deleting::new(folder.path(), deleted, at);
+            let meddler = Meddler::new(folder.path(), deleted, at);
             let report = registry
-                .remove_many(&Filter::default(), &kept(), &monitor)
+                .remove_many(&Filter::default(), &kept(), &meddler)
                 .unwrap();
-            if !monitor.is_done() {
+            if !meddler.is_done() {
                 break;
             }
             assert_eq!(report.artifacts.len(), ARRAYS.len());
@@ -107,27 +117,39 @@ fn a_removal_goes_on_without_what_is_deleted_meanwhile() {
 }
 
 #[test]
-fn what_is_written_after_the_deletion_is_not_taken() {
-    let mut refused = 0;
-    for at in 0.. {
-        let mut is_reached = false;
-        for again in [1, 2] {
-            let (folder, registry) = scene();
-            let mut monitor = Deleting::new(folder.path(), &ARRAYS[3..], at);
-            monitor.again = Some(again);
-            let removed = registry.remove_many(&Filter::default(), &kept(), &monitor);
-            is_reached |= monitor.is_done();
-            let Err(error) = removed else { continue };
-            assert_eq!(error.code(), "changed-meanwhile");
-            refused += 1;
-            assert_eq!(paths(&registry).len(), ARRAYS.len());
-            assert!(folder.path().join(ARRAYS[0]).exists());
-            assert!(folder.path().join(ARRAYS[3]).join("0/0/0").exists());
-            assert!(is_trash_empty(folder.path()));
-        }
-        if !is_reached {
-            break;
+fn what_comes_after_the_check_is_never_taken() {
+    // The second is where something was deleted, or beside it.
+    let cases: [(&[&str], &str); 3] = [
+        (&[], ARRAYS[3]),
+        (&ARRAYS[..1], ARRAYS[3]),
+        (&ARRAYS[3..], ARRAYS[0]),
+    ];
+    for (deleted, exchanged) in cases {
+        for keep_going in [false, true] {
+            let mut refused = 0;
+            for at in 0.. {
+                let (folder, registry) = scene();
+                let mut meddler = Meddler::new(folder.path(), deleted, at);
+                meddler.exchanged = Some(exchanged);
+                let options = kept().keep_going(keep_going);
+                let removed = registry.remove_many(&Filter::default(), &options, &meddler);
+                if !meddler.is_done() {
+                    break;
+                }
+                let chunk = folder.path().join(exchanged).join("0/0/0");
+                assert_eq!(fs::read_to_string(chunk).unwrap(), NEW);
+                match removed {
+                    Ok(report) => refused += report.skipped.len(),
+                    Err(error) => {
+                        assert_eq!(error.code(), "changed-meanwhile");
+                        assert_eq!(paths(&registry).len(), ARRAYS.len());
+                        // What had moved and has something new at its place cannot go back.
+                        assert!(is_trash_empty(folder.path()) || !deleted.is_empty());
+                        refused += 1;
+                    }
+                }
+            }
+            assert!(refused > 0, "no removal saw that something was replaced");
         }
     }
-    assert!(refused > 0, "no removal saw that something was replaced");
 }

@@ -40,16 +40,18 @@ struct Done {
     is_committing: bool,
     /// What this user may not move, by its path, though it looked as if it could be moved.
     unmovable: HashMap<String, Error>,
-    /// Paths of items that other processes deleted before they could be moved.
-    gone: HashSet<String>,
+    /// Whether another process deleted an item before it could be moved.
+    is_one_gone: bool,
+    /// What was at each path when it was checked.
+    seen: HashMap<String, Option<store::EntryId>>,
 }
 
 /// What earlier rounds of a removal found.
 struct Known {
     /// The errors of items that are left out.
     unmovable: HashMap<String, Error>,
-    /// Paths of items that other processes deleted: their rows go, and no data that comes there.
-    gone: HashSet<String>,
+    /// What was at each path when it was first checked. Nothing else is taken.
+    seen: HashMap<String, Option<store::EntryId>>,
 }
 
 /// How often a removal begins again without what could not be moved, or is gone.
@@ -83,7 +85,7 @@ pub(crate) fn remove(
     }
     let mut known = Known {
         unmovable,
-        gone: HashSet::new(),
+        seen: HashMap::new(),
     };
     let mut rounds = 1;
     loop {
@@ -94,12 +96,14 @@ pub(crate) fn remove(
             Ok(report) => return Ok(report),
             Err(error) => {
                 let is_back = roll_back(on, &trash, &id, &mut done);
-                let is_known = done.unmovable.is_empty() && done.gone.is_empty();
-                if is_known || !is_back || rounds == MOST_ROUNDS {
+                let is_over = done.unmovable.is_empty() && !done.is_one_gone;
+                if is_over || !is_back || rounds == MOST_ROUNDS {
                     return Err(error);
                 }
                 known.unmovable.extend(done.unmovable);
-                known.gone.extend(done.gone);
+                for (path, entry) in done.seen {
+                    known.seen.entry(path).or_insert(entry);
+                }
                 rounds += 1;
             }
         }
@@ -144,6 +148,10 @@ fn remove_once(
     let checked = recover::change_settled(on.catalog, on.base, operation, |change| {
         let mut checked = check(on, change, plan, options, known, &mut skipped)?;
         note_lists(on.base, &mut checked)?;
+        for Checked { planned, item } in &checked {
+            let entry = item.as_ref().map(|item| item.entry);
+            done.seen.insert(planned.path.clone(), entry);
+        }
         if !checked.is_empty() {
             take(on, change, trash, id, &checked, options, done)?;
         }
@@ -220,7 +228,7 @@ fn check<'a>(
         around: RegistriesAround::default(),
         // Within the transaction, because the wait for it may have been long.
         refused: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
-        gone: &known.gone,
+        seen: &known.seen,
     };
     if !options.force_pinned {
         let elsewhere = twins::pinned_elsewhere(on.base, &change.pin_view(), plan.artifacts())?;
@@ -292,8 +300,8 @@ struct Guards<'a> {
     /// The errors of artifacts whose data was written since it was looked at for its age, or is
     /// that of a pinned row.
     refused: HashMap<ArtifactId, Error>,
-    /// Paths whose data went in an earlier round: what is there by now was never looked at.
-    gone: &'a HashSet<String>,
+    /// What earlier rounds saw at each path: what came there since was never looked at.
+    seen: &'a HashMap<String, Option<store::EntryId>>,
 }
 
 fn check_one(
@@ -388,8 +396,9 @@ fn check_one(
         }
         found => found?,
     };
-    if entry.is_some() {
-        if guards.gone.contains(&planned.path) {
+    if let Some(entry) = &entry {
+        let first = guards.seen.get(&planned.path);
+        if first.is_some_and(|first| !first.is_some_and(|first| first.is(entry))) {
             return Err(StorageError::Changed { path: full() }.into());
         }
         store::require_movable(on.base, path, planned.entry_type)?;
@@ -453,6 +462,7 @@ fn take(
         }
     }
     let Some(folder) = folder else { return Ok(()) };
+    let mut gone = None;
     for checked in checked {
         let Some(item) = &checked.item else { continue };
         on.require_not_cancelled()?;
@@ -468,7 +478,8 @@ fn take(
             // Another process deleted it since it was checked, as hosts that share NFS may: the
             // removal begins again, and its row goes without data.
             Err(StorageError::Changed { .. }) if is_gone(on.base, checked.planned) => {
-                done.gone.insert(item.path.clone());
+                done.is_one_gone = true;
+                gone.get_or_insert(&item.path);
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -489,7 +500,7 @@ fn take(
         let path = on.base.path().join(path);
         return Err(StorageError::not_movable(&path, "the file system refuses it").into());
     }
-    if let Some(path) = done.gone.iter().next() {
+    if let Some(path) = gone {
         let path = on.base.path().join(path);
         return Err(StorageError::Changed { path }.into());
     }

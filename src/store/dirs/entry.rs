@@ -1,19 +1,23 @@
 //! The entries that move to the trash and back: the folder of an array or container, or the file of
-//! a checkpoint. Each is known by its device and inode.
+//! a checkpoint. Each is known by its device and inode, and by when it was made: file systems use
+//! the number of an inode again at once.
 //!
 //! No entry is reached through a symbolic link, and a link is not an entry.
 
 use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, makedev, statat, statx};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_folder};
 use crate::store::error::StorageError;
+
+/// What is asked of an entry.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// Identifies a folder or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,20 @@ pub struct EntryId {
     pub device: u64,
     /// Number of the inode on that device.
     pub inode: u64,
+    /// When it was made, seconds and nanoseconds since 1970. `None` if its file system does not
+    /// say, as NFS, or if it is known from a manifest.
+    #[serde(skip)]
+    pub born: Option<(i64, u32)>,
+}
+
+impl EntryId {
+    /// Whether two looks saw the same thing. If one of them does not know when it was made, the
+    /// number of the inode decides.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let was_made_again = self.born.zip(other.born).is_some_and(|(a, b)| a != b);
+        (self.device, self.inode) == (other.device, other.inode) && !was_made_again
+    }
 }
 
 /// The type of an entry.
@@ -77,17 +95,18 @@ pub fn entry_at(
         return Ok(None);
     };
     // Not opened: a FIFO in its place would block, and a move needs no right to read.
-    let stat = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let stat = match statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, WANTED) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(StorageError::io("reading", &full, errno)),
     };
-    match FileType::from_raw_mode(stat.st_mode) {
+    let entry = of_stat(&stat);
+    match FileType::from_raw_mode(stat.stx_mode.into()) {
         // A file can be a mount point too.
-        FileType::RegularFile if stat.st_dev != device_of(folder.as_fd(), &full)? => {
+        FileType::RegularFile if entry.device != device_of(folder.as_fd(), &full)? => {
             Err(StorageError::OtherDevice { path: full })
         }
-        FileType::RegularFile => Ok(Some(of_stat(&stat))),
+        FileType::RegularFile => Ok(Some(entry)),
         FileType::Symlink => Err(StorageError::Symlink { path: full }),
         _ => Err(StorageError::NotAFile { path: full }),
     }
@@ -107,9 +126,10 @@ pub(crate) fn identify(
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(StorageError::io("opening", path, errno)),
         },
-        EntryType::File => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        EntryType::File => match statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, WANTED) {
             Ok(stat) => {
-                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                let file_type = FileType::from_raw_mode(stat.stx_mode.into());
+                let is_file = file_type == FileType::RegularFile;
                 Ok(is_file.then(|| of_stat(&stat)))
             }
             Err(Errno::NOENT) => Ok(None),
@@ -119,16 +139,28 @@ pub(crate) fn identify(
 }
 
 fn id_of(folder: &OwnedFd, path: &Path) -> Result<EntryId, StorageError> {
-    fstat(folder)
+    statx(folder, "", AtFlags::EMPTY_PATH, WANTED)
         .map(|stat| of_stat(&stat))
         .map_err(|errno| StorageError::io("reading", path, errno))
 }
 
-fn of_stat(stat: &Stat) -> EntryId {
+fn of_stat(stat: &Statx) -> EntryId {
     EntryId {
-        device: stat.st_dev,
-        inode: stat.st_ino,
+        device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+        born: birth(stat),
     }
+}
+
+/// When a file was made; `None` if its file system does not know.
+pub(crate) fn born(folder: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Option<(i64, u32)> {
+    birth(&statx(folder, name, flags, StatxFlags::BTIME).ok()?)
+}
+
+fn birth(stat: &Statx) -> Option<(i64, u32)> {
+    // Asked for is not given: the mask of the answer says whether the file system knows it.
+    let knows = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
+    knows.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
 }
 
 /// Splits a path into the path of its folder, and its name in that.

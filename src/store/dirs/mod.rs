@@ -21,7 +21,7 @@ pub(super) use descend::{
     IfAbsent, descend, device_of, holds_registry, may_have_folders, open_error, open_folder,
 };
 pub use entry::{EntryId, EntryType, entry_at};
-pub(super) use entry::{identify, is_dangling, split};
+pub(super) use entry::{born, identify, is_dangling, split};
 #[cfg(feature = "cli")]
 pub use file_system::{FileSystem, umask};
 pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};

@@ -15,10 +15,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
-use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, fgetxattr, fstat, statx};
+use rustix::fs::{AtFlags, FileType, Stat, fgetxattr, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::store::dirs::born;
 use crate::store::error::StorageError;
 
 /// Bits of a mode.
@@ -336,14 +337,6 @@ pub(super) fn acl(file: impl AsFd) -> Result<AclList, Errno> {
         id: u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]),
     });
     Ok(Some(entries.collect()))
-}
-
-/// When a file was made; `None` if its file system does not know.
-fn born(folder: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Option<(i64, u32)> {
-    let stat = statx(folder, name, flags, StatxFlags::BTIME).ok()?;
-    // Asked for is not given: the mask of the answer says whether the file system knows it.
-    let knows = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
-    knows.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
 }
 
 /// Whether a file was made before the note of a claim; `None` if the file system does not know.

@@ -462,7 +462,10 @@ impl TrashFolder {
         // Marked before the check below: the parent changed even if the entry goes back.
         dirty.add(parent, &folder)?;
         self.add_inner(item, &place, dirty)?;
-        if self.identify_at(item)? == Some(item.entry) {
+        if self
+            .identify_at(item)?
+            .is_some_and(|found| found.is(&item.entry))
+        {
             return Ok(());
         }
         // Another process replaced the entry after it was looked at: what came instead goes back.

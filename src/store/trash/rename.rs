@@ -116,7 +116,8 @@ pub fn rename_folder(
         Err(errno) => return Err(StorageError::io("renaming", &full, errno)),
     }
     let name = new_name.to_string_lossy();
-    if identify(&new, &name, EntryType::Folder, &base.path().join(to))? != Some(entry) {
+    let found = identify(&new, &name, EntryType::Folder, &base.path().join(to))?;
+    if !found.is_some_and(|found| found.is(&entry)) {
         // Another process replaced the folder after it was looked at: what came instead goes back.
         move_out(target, source)
             .map_err(|errno| StorageError::io("renaming back", &full, errno))?;
