@@ -1,11 +1,11 @@
 //! Making files and folders for all who may use the folder around them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Stat, fchmod, fchown, fstat, mkdirat, openat, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 /// Makes a file under a free name, and opens it for reading and writing.
 ///
@@ -59,8 +59,22 @@ fn make_file_of(
     let around = fstat(folder.as_fd())?;
     // For the owner alone until it has its group and mode.
     let file = openat(folder.as_fd(), name, flags, Mode::from_raw_mode(0o600))?;
+    let file = off_standard_streams(file)?;
     give(&file, &around, around.st_mode & bits)?;
     Ok(file)
+}
+
+/// Gives an open file another number if it has that of a standard stream. A process that was
+/// started without these streams has their numbers free, and prints into what gets one.
+///
+/// # Errors
+/// As the system gives them.
+pub(crate) fn off_standard_streams(file: OwnedFd) -> Result<OwnedFd, Errno> {
+    const FIRST_OTHER: RawFd = 3;
+    match file.as_raw_fd() < FIRST_OTHER {
+        true => fcntl_dupfd_cloexec(&file, FIRST_OTHER),
+        false => Ok(file),
+    }
 }
 
 /// Makes a folder under a free name, and opens it.

@@ -28,7 +28,9 @@ pub(crate) use confine::confined;
 pub use confine::is_available as can_confine;
 pub(crate) use folder::Folder;
 pub(crate) use lock::{LockFile, has_mere_readers};
-pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
+pub(crate) use make::{
+    make_file, make_folder, make_own_file, make_shared_folder, off_standard_streams,
+};
 #[cfg(feature = "cli")]
 pub(crate) use near::registry_above;
 pub(crate) use near::registry_near;

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
+use super::make::off_standard_streams;
+
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -41,6 +43,7 @@ pub(crate) fn open_file(
         Errno::NXIO | Errno::NODEV => unfit("it is not a regular file"),
         errno => errno.into(),
     })?;
+    let file = off_standard_streams(file)?;
     let stat = fstat(&file)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}

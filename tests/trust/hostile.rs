@@ -127,3 +127,18 @@ fn many_names_take_little_memory() {
     assert!(problems < 100, "{problems}");
     assert_eq!(scene.data(), before);
 }
+
+#[test]
+fn a_file_of_the_inbox_with_millions_of_lines_takes_little_memory() {
+    for line in ["\n", "{}\n"] {
+        let Some(scene) = Scene::new() else { return };
+        let inbox = scene.trash().with_file_name("inbox");
+        fs::create_dir_all(&inbox).unwrap();
+        give(&inbox, MEMBER, 0o2775);
+        let path = inbox.join("forger-10-0000000000000001.jsonl");
+        fs::write(&path, line.repeat((8 << 20) / line.len())).unwrap();
+        give(&path, MEMBER, 0o644);
+        assert_modest(&scene, "lines that are no notes");
+        assert_eq!(fs::read_dir(inbox.join("refused")).unwrap().count(), 1);
+    }
+}

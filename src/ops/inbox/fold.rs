@@ -29,6 +29,7 @@
 //! command that only reads must not wait for a writer that hangs. Then the notes stay.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -212,15 +213,15 @@ impl Fold<'_> {
             bytes: file.end - rest.len() as u64,
             is_refused: from.is_refused,
         };
-        let mut refused = Vec::new();
+        let mut refused = Refused::default();
         // Its process was killed in the middle: a half line stays one.
         if !rest.is_empty() && file.is_settled {
             after.bytes = file.end;
             after.is_refused = true;
-            refused.push("its last line is cut off".to_owned());
+            refused.add(0, || "its last line is cut off".to_owned());
         }
         if after != before {
-            let notes = self.read_notes(&file, &lines)?;
+            let notes = self.read_notes(&file, lines, &mut refused)?;
             let is_first = self.catalog.fold(PATIENCE, |folding| {
                 if folding.folded(name)? != before {
                     return Ok(false);
@@ -228,10 +229,10 @@ impl Fold<'_> {
                 for note in &notes {
                     match self.enter(folding, &file, note)? {
                         Ok(()) => report.notes += 1,
-                        Err(reason) => refused.push(format!("line {}: {reason}", note.number)),
+                        Err(reason) => refused.add_line(note.number, &reason),
                     }
                 }
-                after.is_refused |= !refused.is_empty();
+                after.is_refused |= refused.count > 0;
                 folding.set_folded(name, after)?;
                 Ok::<_, Error>(true)
             })?;
@@ -252,7 +253,7 @@ impl Fold<'_> {
         if !after.is_refused {
             return Ok(finished.map(drop)?);
         }
-        report.refuse(&inbox.path().join(name), &words(&refused), &finished);
+        report.refuse(&inbox.path().join(name), &refused.words(), &finished);
         self.forget_set_aside(inbox, name, &finished)
     }
 
@@ -285,20 +286,28 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Reads the notes of a file, and looks at the data that they are about.
-    fn read_notes(&self, file: &InboxFile, lines: &[Line<'_>]) -> Result<Vec<Read>, Error> {
+    /// Reads the notes of a file, and looks at the data that they are about. Adds the lines that
+    /// are no notes to `refused`.
+    fn read_notes<'a>(
+        &self,
+        file: &InboxFile,
+        lines: impl Iterator<Item = Line<'a>>,
+        refused: &mut Refused,
+    ) -> Result<Vec<Read>, Error> {
         let user = file.owner.map_or_else(|| UNKNOWN.to_owned(), self.user);
-        let mut notes: Vec<Read> = lines
-            .iter()
-            .map(|line| Read {
-                number: line.number,
-                note: NoteLine::parse(line.text)
-                    .map(|line| (line.agent(user.clone()), line))
-                    .map_err(|error| error.to_string()),
-                seen: None,
-                owner: None,
-            })
-            .collect();
+        let mut notes = Vec::new();
+        for Line { number, text } in lines {
+            match NoteLine::parse(text) {
+                Ok(line) => notes.push(Read {
+                    number,
+                    who: line.agent(user.clone()),
+                    line,
+                    seen: None,
+                    owner: None,
+                }),
+                Err(error) => refused.add_line(number, &error),
+            }
+        }
         // Before the transaction: looking at data may take long, and others wait for the turn to
         // write.
         let looks: Vec<Look> = notes
@@ -351,10 +360,7 @@ impl Fold<'_> {
         file: &InboxFile,
         read: &Read,
     ) -> Result<Result<(), String>, Error> {
-        let (who, line) = match &read.note {
-            Ok(note) => note,
-            Err(reason) => return Ok(Err(reason.clone())),
-        };
+        let Read { who, line, .. } = read;
         if line.at.0 < 0 {
             return Ok(Err("its time is before 1970".to_owned()));
         }
@@ -422,17 +428,39 @@ pub(super) fn changed(file: &InboxFile, folded: Folded) -> String {
     )
 }
 
-/// What is said of lines that were refused: the first of them.
-fn words(refused: &[String]) -> String {
-    let Some((first, others)) = refused.split_first() else {
-        return "a note could not be folded before".to_owned();
-    };
-    let more = match others.len() {
-        0 => String::new(),
-        1 => ", and one more line".to_owned(),
-        more => format!(", and {more} more lines"),
-    };
-    format!("a note could not be folded: {first}{more}")
+/// The lines of a file that were refused. A forged file has millions of them: only the first is
+/// kept.
+#[derive(Default)]
+struct Refused {
+    /// Number of the first line, and why.
+    first: Option<(usize, String)>,
+    count: usize,
+}
+
+impl Refused {
+    fn add_line(&mut self, number: usize, reason: &dyn Display) {
+        self.add(number, || format!("line {number}: {reason}"));
+    }
+
+    fn add(&mut self, number: usize, words: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.as_ref().is_none_or(|(first, _)| number < *first) {
+            self.first = Some((number, words()));
+        }
+    }
+
+    /// What is said of them.
+    fn words(&self) -> String {
+        let Some((_, first)) = &self.first else {
+            return "a note could not be folded before".to_owned();
+        };
+        let more = match self.count {
+            1 => String::new(),
+            2 => ", and one more line".to_owned(),
+            count => format!(", and {} more lines", count - 1),
+        };
+        format!("a note could not be folded: {first}{more}")
+    }
 }
 
 /// Whether an error says that no process of this program wrote the file: it is not a regular file,
@@ -448,7 +476,8 @@ fn is_of_no_process(error: &StorageError) -> bool {
 /// A note of a file.
 struct Read {
     number: usize,
-    note: Result<(Agent, NoteLine), String>,
+    who: Agent,
+    line: NoteLine,
     /// What its data looks like, if it is about data.
     seen: Option<Observation>,
     /// Path of the row of another run that the data is of, by its time.
@@ -458,7 +487,7 @@ struct Read {
 impl Read {
     /// The key of the data that the note is about.
     fn subject(&self) -> Option<&Key> {
-        match &self.note.as_ref().ok()?.1.note {
+        match &self.line.note {
             Note::Seal(seal) => Some(&seal.key),
             Note::Failed(key) => Some(key),
             Note::Record(_) | Note::Score(_) => None,
@@ -508,18 +537,18 @@ fn enter_failure(
 }
 
 /// The complete lines of a file's content that begin at this byte or later, and what is behind the
-/// last newline.
-pub(super) fn lines_of(content: &[u8], from: u64) -> (Vec<Line<'_>>, &[u8]) {
-    let mut parts: Vec<&[u8]> = content.split(|&byte| byte == b'\n').collect();
-    let rest = parts.pop().unwrap_or_default();
-    let mut start = 0;
-    let mut lines = Vec::new();
-    for (text, number) in parts.into_iter().zip(1..) {
-        // A fold always ends at the end of a line, so `from` is the start of one.
-        if start >= from {
-            lines.push(Line { number, text });
-        }
-        start += text.len() as u64 + 1;
-    }
+/// last newline. A fold always ends at the end of a line, so a line begins at that byte.
+pub(super) fn lines_of(content: &[u8], from: u64) -> (impl Iterator<Item = Line<'_>>, &[u8]) {
+    let is_newline = |byte: &u8| *byte == b'\n';
+    let end = content.iter().rposition(is_newline).map_or(0, |at| at + 1);
+    let (complete, rest) = content.split_at(end);
+    let start = usize::try_from(from).unwrap_or(usize::MAX).min(end);
+    let (before, new) = complete.split_at(start);
+    let first = 1 + before.iter().filter(|byte| is_newline(byte)).count();
+    let lines = new.split_inclusive(is_newline).zip(first..);
+    let lines = lines.map(|(line, number)| Line {
+        number,
+        text: line.strip_suffix(b"\n").unwrap_or(line),
+    });
     (lines, rest)
 }

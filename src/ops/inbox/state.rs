@@ -141,7 +141,7 @@ fn problems(inbox: &InboxFolder, name: &str) -> Vec<String> {
         Err(error) => return vec![crate::model::causes::with_causes(&error)],
     };
     let (lines, rest) = lines_of(&file.content, 0);
-    let faults = lines.iter().filter_map(|line| {
+    let faults = lines.filter_map(|line| {
         let error = NoteLine::parse(line.text).err()?;
         Some(format!("line {}: {error}", line.number))
     });

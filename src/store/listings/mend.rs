@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::list::{LINK, List, has_below, is_gone, links_of, lists_of};
 use super::text::{FILES_OF_ZARR2, ListFormat};
+use crate::disk;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
@@ -321,6 +322,7 @@ fn replace(group: &OwnedFd, list: &List, text: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     // In the group's own folder: who can exchange it there can write the list as well.
     let new = openat(group, NEW, flags, Mode::from_raw_mode(0o600))?;
+    let new = disk::off_standard_streams(new)?;
     let replaced = write(new, group, list, text);
     if replaced.is_err() {
         let _ = unlinkat(group, NEW, AtFlags::empty());

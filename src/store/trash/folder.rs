@@ -19,6 +19,7 @@ use super::dirty::DirtyFolders;
 use super::folder_attributes::FolderForms;
 use super::item::{ManifestItems, TrashItem};
 use super::way_back::{self, open_parent};
+use crate::disk;
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
@@ -112,6 +113,7 @@ impl TrashFolder {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let private = Mode::from_raw_mode(0o600);
         let fd = openat(&self.fd, name, flags, private).map_err(writing)?;
+        let fd = disk::off_standard_streams(fd).map_err(writing)?;
         // All who may read the folder may read it, whatever the umask. Others do not write it: its
         // owner answers for what is in it.
         let mode = 0o600 | (self.stat()?.st_mode & 0o044);
