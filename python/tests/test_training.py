@@ -269,6 +269,33 @@ def test_a_training_begins_whatever_state_its_registry_is_in(name: str, world: W
     assert expected <= world.recorded(), log
 
 
+def test_what_a_training_without_standard_streams_prints_goes_into_no_file(world: World) -> None:
+    world.init()
+    version(99)(world)
+    script = """
+import os, sys
+import dalsegno.dacapo, upath
+import dacapo.store.array_store, dacapo.store.create_store
+dalsegno.dacapo.install(wait=10)
+import dacapo.store.create_store as made
+store = made.LocalArrayStore(sys.argv[1])
+for iteration in range(3):
+    store.validation_prediction_array("run", iteration, "crop")
+    for stream in range(3):
+        try:
+            os.write(stream, b"printed")
+        except OSError:
+            pass
+"""
+    python_path = os.pathsep.join(filter(None, [str(STANDIN), os.environ.get("PYTHONPATH")]))
+    shell = 'exec "$@" <&- >&- 2>&-'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-c", script, str(world.base)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": python_path})
+    assert world.noted() == {0, 1, 2}
+    version(0)(world)
+    assert world.recorded() == {0, 1, 2}
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_training_goes_on_whatever_happens_to_its_registry(name: str, world: World) -> None:
     fault, mend, is_all_recorded = FAULTS[name]
