@@ -290,7 +290,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 113] = [
+    pub const CODES: [&'static str; 114] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -344,6 +344,7 @@ impl Error {
         "pin-binds-nothing",
         "no-operation",
         "not-undoable",
+        "nothing-to-undo",
         "undone-already",
         "undo-too-late",
         "changed-since-operation",

@@ -117,6 +117,14 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
             query.values.extend(ids);
         }
     }
+    if !filter.below.is_empty() {
+        query.sql.push_str(
+            " AND EXISTS (SELECT 1 FROM image AS a CROSS JOIN run ON run.id = a.run_id \
+             WHERE a.operation_id = o.id",
+        );
+        query.below(&filter.below, true);
+        query.sql.push(')');
+    }
     query.sql.push_str(" ORDER BY o.id DESC");
     if let Some(most) = filter.most {
         query.sql.push_str(" LIMIT ?");
@@ -143,7 +151,7 @@ impl Catalog {
     ) -> Result<(), E> {
         self.read_with(|connection| {
             self.run_query(connection, &listing(filter), |row| {
-                each(self.operation_of(row)?)
+                each(self.with_fate(connection, self.operation_of(row)?)?)
             })
         })
     }
@@ -163,7 +171,7 @@ impl Catalog {
         };
         self.read_with(|connection| {
             self.run_query(connection, &query, |row| {
-                let operation = self.operation_of(row)?;
+                let operation = self.with_fate(connection, self.operation_of(row)?)?;
                 let images = self.images_of(connection, operation.id)?;
                 each(operation, images)
             })
@@ -183,7 +191,7 @@ impl Catalog {
             let Some(row) = rows.next().map_err(sql)? else {
                 return Ok(None);
             };
-            let operation = self.operation_of(row)?;
+            let operation = self.with_fate(connection, self.operation_of(row)?)?;
             Ok(Some((operation, self.images_of(connection, id)?)))
         })
     }
@@ -291,6 +299,19 @@ impl Catalog {
             .map(|(next, _)| next)
     }
 
+    /// Adds what has become of the removal that an operation made.
+    fn with_fate(
+        &self,
+        connection: &Connection,
+        mut operation: Operation,
+    ) -> Result<Operation, CatalogError> {
+        let made = operation.removal_made().map(|made| made.removal.clone());
+        if let Some(id) = made {
+            operation.now = self.fate_on(connection, &id)?;
+        }
+        Ok(operation)
+    }
+
     /// Checks one operation against the one before; gives its hash if it fits.
     fn fits(
         &self,
@@ -396,6 +417,7 @@ impl Catalog {
                 // Both are left out of `IN_ORDER`, which gives 0 and NULL.
                 artifacts: rows::field(row, 13)?,
                 path: rows::field(row, 14)?,
+                now: None,
                 agent: Agent {
                     actor: Actor {
                         user: rows::field(row, 7)?,

@@ -17,7 +17,7 @@ use crate::model::detail::{Detail, RemovalMade, RemovalStateSet};
 use crate::model::filter::Filter;
 use crate::model::layout::Location;
 use crate::model::operation::{NewOperation, Side};
-use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::model::removal::{Removal, RemovalFate, RemovalId, RemovalState, RemovedArtifact};
 use crate::model::size::{ByteCount, Total};
 
 pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
@@ -58,6 +58,11 @@ pub(super) const OF_ITEM: &str = concat!(
 );
 pub(super) const RESTORES: &str =
     "SELECT count(*), max(restored_at) FROM removed WHERE restored_at IS NOT NULL";
+/// What has become of a removal, with the numbers of its artifacts that are restored and that are not.
+pub(super) const FATE: &str = "SELECT r.state, r.ended_at, \
+     (SELECT count(d.restored_at) FROM removed AS d WHERE d.removal_id = r.id), \
+     (SELECT count(*) - count(d.restored_at) FROM removed AS d WHERE d.removal_id = r.id) \
+     FROM removal AS r WHERE r.id = ?1";
 pub(super) const LEFT: &str = "SELECT count(*) FROM removed \
      WHERE removal_id = ?1 AND item IS NOT NULL AND restored_at IS NULL";
 /// What was removed from a place and is not restored.
@@ -231,6 +236,34 @@ impl Catalog {
                 .query_row([id.as_str()], removal)
                 .optional()
         })
+    }
+
+    /// What has become of a removal; `None` if there is none with this id.
+    pub(super) fn fate_on(
+        &self,
+        connection: &Connection,
+        id: &RemovalId,
+    ) -> Result<Option<RemovalFate>, CatalogError> {
+        let found: Option<(i64, Option<i64>, u64, u64)> = connection
+            .prepare_cached(FATE)
+            .and_then(|mut statement| {
+                let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+                statement.query_row([id.as_str()], row).optional()
+            })
+            .map_err(|error| self.sql("reading a removal", error))?;
+        let Some((state, ended_at, restored, left)) = found else {
+            return Ok(None);
+        };
+        let state = state_of(state).ok_or_else(|| CatalogError::Damaged {
+            path: self.path.clone(),
+            detail: format!("removal {id} has no state {state}"),
+        })?;
+        Ok(Some(RemovalFate {
+            state,
+            restored,
+            left,
+            ended_at: ended_at.map(Timestamp),
+        }))
     }
 
     /// How many artifacts were ever restored, and when the last was.

@@ -110,6 +110,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::INSERT_REMOVAL,
         removals::COPY_TO_REMOVAL,
         removals::KEPT_ITEMS,
+        removals::FATE,
         removals::LEFT,
         removals::MARK_RESTORED,
         removals::OF_ITEM,

@@ -140,9 +140,28 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// The flags beside the paths.
+    pub(super) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Whether paths are given.
+    pub(super) fn names_paths(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
     /// The filter that paths and flags make. The base directory itself means everything in it.
     pub(super) fn filter(&self, context: &Context, registry: &Registry) -> Result<Filter, Failure> {
-        let filter = self.selection.filter(context);
+        self.narrowed(self.selection.filter(context), context, registry)
+    }
+
+    /// A filter, narrowed to the paths.
+    pub(super) fn narrowed(
+        &self,
+        filter: Filter,
+        context: &Context,
+        registry: &Registry,
+    ) -> Result<Filter, Failure> {
         let mut paths = Vec::with_capacity(self.paths.len());
         for path in &self.paths {
             let path = context.below_base(registry.base(), path);

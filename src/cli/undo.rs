@@ -15,17 +15,38 @@ use crate::ops::undo::UndoReport;
 /// scores back. Refused if a later operation changed the same things.
 #[derive(Debug, Args)]
 pub(super) struct Undo {
-    /// Number of the operation; see: dalsegno history
-    #[arg(value_name = "OP")]
-    operation: i64,
+    /// Number of the operation (see: dalsegno history), or `last`: the newest removal, restore, pin,
+    /// unpin, score, rename or rebuild that was not undone
+    #[arg(value_name = "OP", value_parser = which)]
+    operation: Which,
     #[command(flatten)]
     output: Output,
+}
+
+/// Which operation is undone.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Last,
+    Number(i64),
+}
+
+fn which(text: &str) -> Result<Which, String> {
+    match text {
+        "last" => Ok(Which::Last),
+        number => number
+            .parse()
+            .map(Which::Number)
+            .map_err(|_| "give the number of an operation, or last".to_owned()),
+    }
 }
 
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
     // Nothing is purged at this opening: what is due may be what the undo puts back.
     let registry = context.open_to_restore()?;
-    let report = registry.undo(command.operation)?;
+    let report = match command.operation {
+        Which::Last => registry.undo_last()?,
+        Which::Number(number) => registry.undo(number)?,
+    };
     let format = context.format(command.output);
     render::write_json(context, format, "undo", &report)?;
     let what = undone(&report);

@@ -12,8 +12,12 @@ use serde::{Serialize, Serializer};
 use crate::model::actor::Agent;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
-use crate::model::detail::Detail;
+use crate::model::detail::{Detail, RemovalMade};
 use crate::model::filter::Pattern;
+use crate::model::layout;
+use crate::model::name::BasePath;
+use crate::model::order::natural;
+use crate::model::removal::RemovalFate;
 
 /// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -240,6 +244,22 @@ pub struct Operation {
     pub artifacts: u64,
     /// Path of the first of them, relative to the base directory.
     pub path: Option<String>,
+    /// What has become by now of the removal that it made; `None` if it made none.
+    pub now: Option<RemovalFate>,
+}
+
+impl Operation {
+    /// The removal that it made.
+    #[must_use]
+    pub fn removal_made(&self) -> Option<&RemovalMade> {
+        let entries = self.detail.iter().flat_map(Detail::entries);
+        entries
+            .filter_map(|entry| match entry {
+                Detail::RemovalMade(made) => Some(made),
+                _ => None,
+            })
+            .next_back()
+    }
 }
 
 /// Whether an image is from before or after its operation. Exhaustive.
@@ -267,6 +287,34 @@ impl Image {
     #[must_use]
     pub fn new(side: Side, artifact: Artifact) -> Self {
         Self { side, artifact }
+    }
+
+    /// Images in the order of runs, iterations (as numbers) and paths; the two images of a change stay
+    /// together, the one before first.
+    pub(crate) fn sorted(images: Vec<Self>) -> Vec<Self> {
+        let mut changes: Vec<Vec<Self>> = Vec::with_capacity(images.len());
+        for image in images {
+            match changes.last_mut() {
+                Some(change)
+                    if image.side == Side::After
+                        && change.len() == 1
+                        && change[0].side == Side::Before
+                        && change[0].artifact.id == image.artifact.id =>
+                {
+                    change.push(image);
+                }
+                _ => changes.push(vec![image]),
+            }
+        }
+        // By the newer image: a rename has changed the path.
+        changes.sort_by_cached_key(|change| {
+            let key = change.last().map(|image| &image.artifact.key);
+            key.map(|key| {
+                let path = layout::locate(key).path();
+                (key.run().to_string(), key.iteration(), natural(&path))
+            })
+        });
+        changes.into_iter().flatten().collect()
     }
 }
 
@@ -308,6 +356,8 @@ pub struct HistoryFilter {
     pub runs: Vec<Pattern>,
     /// Artifacts: operations on them, and on pins that bind them one by one.
     pub artifacts: Vec<ArtifactId>,
+    /// Operations on artifacts that are or were at these paths or below them.
+    pub below: Vec<BasePath>,
     /// Made before the operation with this number: for reading page by page.
     pub before: Option<i64>,
     /// The newest, at most this many.
@@ -347,6 +397,13 @@ impl HistoryFilter {
     #[must_use]
     pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
         self.runs = Pattern::list(runs);
+        self
+    }
+
+    /// Sets the paths.
+    #[must_use]
+    pub fn below(mut self, below: impl IntoIterator<Item = BasePath>) -> Self {
+        self.below = below.into_iter().collect();
         self
     }
 
@@ -456,6 +513,9 @@ pub enum UndoError {
         /// What stops it, as a clause.
         why: String,
     },
+    /// The history has no operation that could be undone, or all were.
+    #[error("there is nothing to undo: no removal, pin or score of the history is left")]
+    Nothing,
     /// What it changed was changed again since.
     #[error("operation {id} cannot be undone: {what} changed since")]
     Changed {
@@ -475,6 +535,7 @@ impl UndoError {
             Self::Never { .. } => "not-undoable",
             Self::Already { .. } => "undone-already",
             Self::TooLate { .. } => "undo-too-late",
+            Self::Nothing => "nothing-to-undo",
             Self::Changed { .. } => "changed-since-operation",
         }
     }

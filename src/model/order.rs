@@ -113,3 +113,18 @@ impl Order {
         self
     }
 }
+
+/// A key by which paths sort as people read them: numbers in them as numbers.
+pub(crate) fn natural(path: &str) -> Vec<(String, Option<u64>)> {
+    let mut parts = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let is_digit = |c: char| c.is_ascii_digit();
+        let (text, behind) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
+        let end = behind.find(|c| !is_digit(c)).unwrap_or(behind.len());
+        let (number, behind) = behind.split_at(end);
+        parts.push((text.to_owned(), number.parse().ok()));
+        rest = behind;
+    }
+    parts
+}

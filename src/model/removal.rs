@@ -145,6 +145,45 @@ pub struct Removal {
     pub total: Total,
 }
 
+/// What has become of a removal by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RemovalFate {
+    /// State of its data.
+    pub state: RemovalState,
+    /// Number of its artifacts that were restored.
+    pub restored: u64,
+    /// Number of its artifacts that were not.
+    pub left: u64,
+    /// When its data was unlinked, or the last of it came back; `None` if neither is so.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl fmt::Display for RemovalFate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.restored + self.left;
+        let state = match (self.state, self.restored) {
+            (RemovalState::Kept, 0) => "in the trash",
+            (RemovalState::Kept, _) => "partly restored",
+            (RemovalState::Purging, _) => "being purged",
+            (RemovalState::Purged, _) => "purged",
+            (RemovalState::Restored, _) => "restored",
+        };
+        f.write_str(state)?;
+        // To the minute.
+        if let Some(at) = self.ended_at {
+            write!(f, " at {}", at.to_string()[..16].replace('T', " "))?;
+        }
+        match (self.state, self.restored) {
+            (_, 0) | (RemovalState::Restored, _) => Ok(()),
+            (RemovalState::Kept, restored) => {
+                write!(f, ": {restored} of {all}; the rest is in the trash")
+            }
+            (_, restored) => write!(f, "; {restored} of {all} were restored before"),
+        }
+    }
+}
+
 /// An artifact that a removal removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,6 +4,9 @@
 //! their former values. The undo is an operation too; its reason names the operation that it
 //! undoes.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 
 use crate::catalog::{Catalog, PinChange};
@@ -11,7 +14,7 @@ use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
-use crate::model::operation::{Action, NewOperation, Operation, UndoError};
+use crate::model::operation::{Action, HistoryFilter, NewOperation, Operation, UndoError};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::restore::{self, RestoreTarget};
 use crate::store::Base;
@@ -45,7 +48,7 @@ pub(crate) fn undo(
 ) -> Result<UndoReport, Error> {
     let found = catalog.operation(id)?;
     let (operation, _) = found.ok_or_else(|| refused(UndoError::Unknown { id }))?;
-    let reason = format!("undo of operation {id}");
+    let reason = format!("{UNDO_OF}{id}");
     let new_operation = |action| NewOperation {
         action,
         at: now,
@@ -91,6 +94,45 @@ pub(crate) fn undo(
         }
     }
     Ok(report)
+}
+
+/// How the reason of an undo begins.
+const UNDO_OF: &str = "undo of operation ";
+
+/// What a user did and may want to take back. Scans, looks, seals and the like note what is so, often
+/// beside the user, and are passed over.
+const DEEDS: [Action; 8] = [
+    Action::Remove,
+    Action::Restore,
+    Action::Pin,
+    Action::Unpin,
+    Action::Score,
+    Action::Unscore,
+    Action::Rebuild,
+    Action::Rename,
+];
+
+/// The newest operation that took something away, brought it back or named it otherwise, and that was
+/// not undone; undos are passed over with what they undid, so that the next one goes on before them.
+///
+/// # Errors
+/// [`UndoError::Nothing`] if there is none; [`Error::Catalog`] if the history cannot be read.
+pub(crate) fn newest(catalog: &Catalog) -> Result<i64, Error> {
+    let filter = HistoryFilter::default().actions(DEEDS);
+    let mut undone = BTreeSet::new();
+    let mut newest = None;
+    catalog.history(&filter, |operation| {
+        let reason = operation.reason.as_deref();
+        let undid = reason.and_then(|reason| reason.strip_prefix(UNDO_OF)?.parse::<i64>().ok());
+        if let Some(undid) = undid.filter(|undid| *undid < operation.id) {
+            undone.insert(undid);
+        } else if !undone.contains(&operation.id) {
+            newest = Some(operation.id);
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    })?;
+    newest.ok_or_else(|| refused(UndoError::Nothing))
 }
 
 /// The removal that an operation made, if its data is still in the trash.

@@ -1,16 +1,18 @@
 //! History: lists operations, checks their chain of hashes, and undoes them.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Registry;
 use crate::error::{Error, Result};
 use crate::model::artifact::ArtifactId;
+use crate::model::filter::Filter;
+use crate::model::name::BasePath;
 use crate::model::operation::{
     ChainReport, HistoryFilter, Image, Operation, OperationHash, UndoError,
 };
 use crate::model::removal::{Removal, RemovalState, RemovedArtifact};
-use crate::ops::target;
+use crate::ops::target::{self, Target};
 use crate::ops::undo::{self, UndoReport};
 
 /// An artifact that was removed, and the state of its removal.
@@ -45,6 +47,53 @@ impl Registry {
         self.catalog.history(filter, each)
     }
 
+    /// Narrows a filter to what is or was at these paths: artifacts or, if one of them was none, what is
+    /// or was below them, such as in a run, a container or the folder of an iteration.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`] if nothing was ever recorded at one of them or below it.
+    pub fn history_at(
+        &self,
+        mut filter: HistoryFilter,
+        paths: &[PathBuf],
+    ) -> Result<HistoryFilter> {
+        let mut artifacts = Vec::new();
+        let mut folders = false;
+        for path in paths {
+            let known = match self.artifacts_ever_at(path) {
+                // The path of a run or another folder, which no artifact has.
+                Err(Error::Layout(_)) => Vec::new(),
+                known => known?,
+            };
+            if known.is_empty() {
+                folders = true;
+                let mut is_known = false;
+                let below = HistoryFilter::default().below([self.base_path(path)?]);
+                self.history(&below, |_| {
+                    is_known = true;
+                    Ok(ControlFlow::Break(()))
+                })?;
+                // Not a single operation knows the path, so it is mistyped rather than old.
+                if !is_known {
+                    return Err(self.not_recorded(&Target::Path(path.clone())));
+                }
+            }
+            // Several artifacts may have had this path, one after the other.
+            artifacts.extend(known);
+        }
+        if !folders {
+            filter.artifacts.extend(artifacts);
+            return Ok(filter);
+        }
+        let paths = paths.iter().map(|path| self.base_path(path));
+        let paths: Vec<BasePath> = paths.collect::<Result<_>>()?;
+        let of = Filter::default().runs(filter.runs.iter().cloned());
+        let narrowed = self.narrowed(of, &paths)?;
+        filter.runs = narrowed.runs;
+        filter.below.extend(narrowed.below);
+        Ok(filter)
+    }
+
     /// Passes every operation and its images to `each`, oldest first, until it breaks.
     ///
     /// # Errors
@@ -56,13 +105,16 @@ impl Registry {
         self.catalog.whole_history(each)
     }
 
-    /// Returns an operation, and each of its artifacts as it was before and after.
+    /// Returns an operation, and each of its artifacts as it was before and after, in the order of
+    /// runs, iterations (as numbers) and paths.
     ///
     /// # Errors
     /// [`UndoError::Unknown`] if there is no operation with this number.
     pub fn operation(&self, id: i64) -> Result<(Operation, Vec<Image>)> {
         let found = self.catalog.operation(id)?;
-        found.ok_or_else(|| Error::Catalog(UndoError::Unknown { id }.into()))
+        let (operation, images) =
+            found.ok_or_else(|| Error::Catalog(UndoError::Unknown { id }.into()))?;
+        Ok((operation, Image::sorted(images)))
     }
 
     /// Returns number and hash of the newest operation; 0 and [`OperationHash::NONE`] if there is
@@ -116,6 +168,16 @@ impl Registry {
             of(b).cmp(&of(a))
         });
         Ok(former)
+    }
+
+    /// Undoes the newest removal, restore, pin, unpin, score, rename or rebuild that was not undone; the
+    /// report says which. Undos are passed over with what they undid.
+    ///
+    /// # Errors
+    /// [`UndoError::Nothing`] if there is none, and as [`Registry::undo`] if that one cannot be undone;
+    /// no older one is undone in its place.
+    pub fn undo_last(&self) -> Result<UndoReport> {
+        self.undo(undo::newest(&self.catalog)?)
     }
 
     /// Undoes an operation: restores what it removed from the trash, unpins what it pinned, pins

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::assert_transcript;
 use crate::terminal::answered;
-use crate::world::World;
+use crate::world::{World, stdout};
 
 const DAY: u64 = 86_400;
 
@@ -498,4 +498,29 @@ fn many_that_are_skipped_are_counted() {
         text.contains("and 4 more skipped; --json lists them all"),
         "{text}"
     );
+}
+
+#[test]
+fn a_path_narrows_what_gc_decides_on() {
+    let world = World::scanned();
+    let plans = |arguments: &str| -> usize {
+        let line =
+            format!("gc {arguments} --keep-within 1ms --allow-empty-group --allow-incomplete");
+        let text = stdout(&mut world.call(&format!("{line} --quiet --jsonl")));
+        text.lines().count()
+    };
+    let all = plans("mito --kind prediction");
+    assert_eq!(all, plans("--run mito --kind prediction"));
+    assert!(all > 2, "{all}");
+    assert_eq!(plans("mito/validation.zarr/1000 --kind prediction"), 2);
+    assert_eq!(
+        plans("mito/validation.zarr/1000/crop1 --kind prediction"),
+        1
+    );
+    let text = world.transcript(
+        "gc mito/validation.zarr --runs --older-than 1d
+        gc mito --apply plan.json",
+    );
+    assert!(text.contains("a PATH that is no run"), "{text}");
+    assert!(text.contains("takes no selection"), "{text}");
 }

@@ -206,3 +206,33 @@ fn a_catalog_from_before_starts_with_an_empty_history() {
     assert!(fs::exists(folder.path().join(ARRAY)).unwrap());
     assert!(registry.get(&target(OTHER)).unwrap().is_none());
 }
+
+#[test]
+fn a_path_selects_what_is_or_was_below_it() {
+    let (_folder, registry) = base();
+    let path =
+        |run: &str, iteration: i64| format!("{run}/validation.zarr/{iteration}/d/prediction");
+    array(&registry, &path("r", 1));
+    array(&registry, &path("r", 2));
+    array(&registry, &path("other", 1));
+    remove(&registry, &path("r", 1));
+    let at = |paths: &[&str]| {
+        let paths: Vec<std::path::PathBuf> = paths
+            .iter()
+            .map(|path| registry.base().join(path))
+            .collect();
+        let filter = registry.history_at(HistoryFilter::default(), &paths)?;
+        Ok::<_, dalsegno::Error>(selected(&registry, &filter).len())
+    };
+    // Each array was recorded and sealed; one was removed, too.
+    assert_eq!(at(&["r"]).unwrap(), 5);
+    assert_eq!(at(&["r/validation.zarr"]).unwrap(), 5);
+    assert_eq!(at(&["r/validation.zarr/1"]).unwrap(), 3);
+    assert_eq!(at(&["r/validation.zarr/2"]).unwrap(), 2);
+    assert_eq!(at(&[&path("r", 1)]).unwrap(), 3);
+    assert_eq!(at(&[&path("r", 2), "other"]).unwrap(), 4);
+    assert_eq!(
+        at(&["r/validation.zarr/3"]).unwrap_err().code(),
+        "not-recorded"
+    );
+}

@@ -3,11 +3,13 @@
 use std::fs;
 
 use dalsegno::RemoveOptions;
+use dalsegno::RestoreTarget;
 use dalsegno::ScanOptions;
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Action;
 use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{PinSelection, RefreshOptions, Registry};
 
 use crate::{
@@ -306,4 +308,89 @@ fn an_operation_of_another_version_is_refused_in_words() {
         }
         assert_eq!(registry.trash().unwrap().len(), 1);
     }
+}
+
+/// What `history` says of the newest removal.
+fn now(registry: &Registry) -> String {
+    let removals = history(registry);
+    let mut removals = removals.iter().rev();
+    let newest = removals.find(|operation| operation.action == Action::Remove);
+    let now = newest.unwrap().now.unwrap().to_string();
+    now.split(" at ").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_history_says_what_has_become_of_a_removal() {
+    let (_folder, registry) = base();
+    array(&registry, ARRAY);
+    array(&registry, OTHER);
+    let keep = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    let remove_all = || {
+        registry
+            .remove_many(&Filter::default(), &keep, &Silent)
+            .unwrap()
+    };
+    let removal = remove_all().removal.unwrap();
+    assert_eq!(now(&registry), "in the trash");
+    let path = RestoreTarget::Path(registry.base().join(ARRAY));
+    registry.restore(&path).unwrap();
+    assert_eq!(
+        now(&registry),
+        "partly restored: 1 of 2; the rest is in the trash"
+    );
+    registry.restore(&RestoreTarget::Removal(removal)).unwrap();
+    assert_eq!(now(&registry), "restored");
+    remove_all();
+    registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!(now(&registry), "purged");
+    // Other operations made no removal.
+    let scans = history(&registry)
+        .into_iter()
+        .filter(|one| one.action != Action::Remove);
+    assert!(scans.into_iter().all(|one| one.now.is_none()));
+}
+
+#[test]
+fn the_artifacts_of_an_operation_are_in_their_natural_order() {
+    let (_folder, registry) = base();
+    let path = |iteration: i64| format!("r/validation.zarr/{iteration}/d/prediction");
+    let paths: Vec<String> = [1000, 9, 200, 10].map(path).to_vec();
+    paths.iter().for_each(|path| drop(array(&registry, path)));
+    let keep = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    let targets = paths
+        .iter()
+        .map(|path| registry.to_remove(&target(path)).unwrap());
+    let chosen = targets.flatten().collect();
+    registry.remove_artifacts(chosen, &keep, &Silent).unwrap();
+    let (_, images) = registry.operation(last(&registry)).unwrap();
+    let iterations: Vec<_> = images
+        .iter()
+        .map(|image| image.artifact.key.iteration())
+        .collect();
+    assert_eq!(iterations, [9, 10, 200, 1000].map(Some));
+}
+
+#[test]
+fn the_newest_is_undone_and_then_the_one_before_it() {
+    let (_folder, registry) = base();
+    assert_eq!(code(registry.undo_last()), "nothing-to-undo");
+    array(&registry, ARRAY);
+    array(&registry, OTHER);
+    remove(&registry, ARRAY);
+    let first = last(&registry);
+    remove(&registry, OTHER);
+    let second = last(&registry);
+    // Notes of what is so are passed over.
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    assert_eq!(registry.undo_last().unwrap().operation, second);
+    assert_eq!(registry.undo_last().unwrap().operation, first);
+    assert_eq!(code(registry.undo_last()), "nothing-to-undo");
+    // What cannot be undone is refused, and nothing older is undone in its place.
+    remove(&registry, ARRAY);
+    remove(&registry, OTHER);
+    let (operation, _) = registry.operation(last(&registry)).unwrap();
+    let newest = operation.removal_made().unwrap().removal.clone();
+    registry.purge_removals(&[newest], &Silent).unwrap();
+    assert_eq!(code(registry.undo_last()), "undo-too-late");
+    assert_eq!(registry.trash().unwrap().len(), 1);
 }

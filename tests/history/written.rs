@@ -35,7 +35,7 @@ fn recording_and_recording_again() {
         registry.record_many(&keys).unwrap();
     });
     assert_eq!(operation.artifacts, 2);
-    let new = [OTHER, "er/extra.zarr/mesh"].map(|path| after(&get(&registry, path)));
+    let new = ["er/extra.zarr/mesh", OTHER].map(|path| after(&get(&registry, path)));
     assert_eq!(images, new);
     assert!(made(&registry, || drop(registry.record_many(&keys))).is_empty());
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _targets
@@ -68,11 +68,14 @@ class Remembering(Core):
         """Check the chain of hashes from the first operation on; look up a hash noted before."""
         return build(Chain, self._native.check_history(noted))
 
-    def undo(self, operation: Union[int, Operation]) -> Undone:
+    def undo(self, operation: Union[int, Operation, Literal["last"]]) -> Undone:
         """Undo an operation: a removal that is kept, a pin, a score.
 
+        ``"last"`` is the newest removal, restore, pin, unpin, score, rename or rebuild that was not
+        undone; the result says which.
+
         Raises:
-            NotUndoableError, UndoneAlreadyError, UndoTooLateError, ChangedSinceOperationError
+            NothingToUndoError, NotUndoableError, UndoneAlreadyError, UndoTooLateError, ChangedSinceOperationError
         """
         number = operation.id if isinstance(operation, Operation) else operation
-        return build(Undone, self._native.undo(number))
+        return build(Undone, self._native.undo(None if number == "last" else number))

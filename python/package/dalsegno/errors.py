@@ -328,6 +328,12 @@ class NotUndoableError(Error, RuntimeError):
     code = "not-undoable"
 
 
+class NothingToUndoError(Error, RuntimeError):
+    """No removal, pin, score or rename of the history is left to undo."""
+
+    code = "nothing-to-undo"
+
+
 class UndoneAlreadyError(Error, RuntimeError):
     """Nothing of the operation is left to undo."""
 

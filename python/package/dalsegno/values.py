@@ -27,6 +27,7 @@ __all__ = [
     "DiskUse",
     "EmptiedTrash",
     "Finding",
+    "Fate",
     "Follows",
     "GcReport",
     "Image",
@@ -536,6 +537,20 @@ class GcReport:
 
 
 @dataclass(frozen=True)
+class Fate:
+    """What has become of a removal by now."""
+
+    state: str
+    """``kept`` (in the trash), ``purging``, ``purged`` or ``restored``."""
+    restored: int
+    """Number of its artifacts that were restored."""
+    left: int
+    """Number of its artifacts that were not."""
+    ended_at: Optional[datetime]
+    """When its data was unlinked, or the last of it came back."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One change of the catalog, as the history has it."""
 
@@ -555,6 +570,8 @@ class Operation:
     artifacts: int
     path: Optional[str]
     """Path of the first artifact, relative to the base directory."""
+    now: Optional[Fate]
+    """What has become by now of the removal that it made."""
 
 
 @dataclass(frozen=True)

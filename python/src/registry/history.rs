@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use dalsegno::Error;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use pyo3::prelude::*;
@@ -49,11 +50,12 @@ impl PyRegistry {
                 let mut operations = Vec::new();
                 let mut filter = filter;
                 if let Some(path) = path {
-                    filter.artifacts = registry.artifacts_ever_at(&path)?;
-                    // An empty list would select every operation.
-                    if filter.artifacts.is_empty() {
-                        return Ok(operations);
-                    }
+                    filter = match registry.history_at(filter, &[path]) {
+                        Ok(filter) => filter,
+                        // Nothing was ever done there.
+                        Err(Error::NotRecorded { .. }) => return Ok(operations),
+                        Err(error) => return Err(error),
+                    };
                 }
                 registry.history(&filter, |operation| {
                     operations.push(operation);

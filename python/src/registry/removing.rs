@@ -211,9 +211,13 @@ impl PyRegistry {
         })
     }
 
-    fn undo<'py>(&self, py: Python<'py>, id: i64) -> PyResult<Bound<'py, PyDict>> {
+    /// None is the newest that can be undone.
+    fn undo<'py>(&self, py: Python<'py>, id: Option<i64>) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
-            let mut report = self.run(py, None, move |registry, _| registry.undo(id))?;
+            let mut report = self.run(py, None, move |registry, _| match id {
+                Some(id) => registry.undo(id),
+                None => registry.undo_last(),
+            })?;
             let back = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, back)
         })

@@ -13,7 +13,7 @@ use crate::cli::files;
 use crate::cli::flags::Output;
 use crate::cli::removal::TrashFlags;
 use crate::cli::render::shell_word;
-use crate::cli::selection::Selection;
+use crate::cli::selection::Asked;
 use crate::model::artifact::State;
 use crate::model::progress::Monitor;
 use crate::ops::gc::{GcPlan, GcRequest};
@@ -34,7 +34,7 @@ use crate::registry::Registry;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     #[command(flatten)]
     rules: Rules,
     /// List what stays too, instead of a summary for each run; TSV and JSON have all in any case
@@ -87,7 +87,7 @@ impl Gc {
 }
 
 pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Failure> {
-    let mut filter = command.selection.filter(context);
+    let mut filter = command.asked.selection().filter(context);
     let damaged = filter.states == [State::Damaged];
     // A flag that cannot change the plan is refused, so that it is not taken for a rule.
     if (!filter.states.is_empty() && !damaged) || filter.pinned {
@@ -105,7 +105,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         ));
     }
     if let Some(Some(file)) = &command.apply {
-        if !filter.is_all() || command.rules.any() {
+        if !filter.is_all() || command.asked.names_paths() || command.rules.any() {
             return Err(Failure::usage(
                 "a plan in a file is carried out as it is, so --apply FILE takes no selection and \
                  no rules",
@@ -115,12 +115,16 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         let carry_out = command.carry_out();
         return apply::file(context, &carry_out, file);
     }
-    let age = command.selection.age();
+    let age = command.asked.selection().age();
     // The age becomes a rule: a request refuses a filter with an age.
     filter.older_than = None;
     // Read once the registry is open, because its configuration has the named policies.
-    let rules = |registry: &Registry| command.rules.read(&filter, age, registry);
+    let rules = |registry: &Registry| {
+        let filter = command.asked.narrowed(filter.clone(), context, registry)?;
+        command.rules.read(&filter, age, registry)
+    };
     let (registry, request, partly) = open(context, command, &rules)?;
+    let filter = command.asked.narrowed(filter.clone(), context, &registry)?;
     if let Some(path) = &command.explain {
         return explain::explain(context, &registry, &request, path, command.output);
     }

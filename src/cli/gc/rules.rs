@@ -137,6 +137,8 @@ fn selection_words(filter: &Filter) -> Option<String> {
         patterns.iter().map(quoted).collect()
     };
     say("run", patterns(&filter.runs));
+    let paths = filter.below.iter().map(|path| path.as_str().to_owned());
+    say("path", paths.collect());
     say(
         "kind",
         filter.kinds.iter().map(ToString::to_string).collect(),
@@ -247,6 +249,7 @@ impl Rules {
         // Without iterations, age and kinds: these are rules.
         let of = Filter {
             runs: filter.runs.clone(),
+            below: filter.below.clone(),
             datasets: filter.datasets.clone(),
             parameters: filter.parameters.clone(),
             owners: filter.owners.clone(),
@@ -351,6 +354,8 @@ impl Rules {
             ("--keep-iterations", !self.keep_iterations.is_empty()),
             ("--keep-best", self.keep_best.is_some()),
             ("--iteration", !filter.iterations.is_empty()),
+            // Of runs alone, the paths are names of runs.
+            ("a PATH that is no run", !filter.below.is_empty()),
             ("--before", filter.written_before.is_some()),
             ("--since", filter.written_since.is_some()),
         ];

@@ -12,6 +12,7 @@ use crate::cli::flags::{Format, Output};
 use crate::cli::former::say_former;
 use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
 use crate::cli::time;
+use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -24,7 +25,8 @@ const MOST: u64 = 50;
 /// The selection of operations, and the output.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct HistoryList {
-    /// Only operations on artifacts that are or were at these paths
+    /// Only operations on what is or was at these paths or below them: runs, containers, folders of
+    /// iterations and datasets, arrays, checkpoints
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Only operations on artifacts with these ids
@@ -103,6 +105,7 @@ impl Record for Operation {
         "hash",
         "artifacts",
         "path",
+        "now",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -134,6 +137,7 @@ impl Record for Operation {
             self.hash.to_string(),
             self.artifacts.to_string(),
             or_empty(self.path.as_ref()),
+            or_empty(self.now),
         ]
     }
 }
@@ -141,23 +145,27 @@ impl Record for Operation {
 pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let format = context.format(command.output);
-    let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
+    let artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
     let mut former = Vec::new();
-    for path in &command.paths {
-        let target = context.target(registry.base(), path);
-        let Target::Path(place) = &target else {
-            continue;
-        };
-        let known = registry.artifacts_ever_at(place)?;
-        // Not a single operation knows the path, so it is mistyped rather than old.
-        if known.is_empty() {
-            return Err(registry.not_recorded(&target).into());
+    let paths = command.paths.iter();
+    let paths = paths.map(|path| context.below_base(registry.base(), path));
+    // The base directory itself means everything in it.
+    let is_base = |path: &PathBuf| path.as_os_str().is_empty() || path == registry.base();
+    let paths: Vec<PathBuf> = match paths.clone().any(|path| is_base(&path)) {
+        true => Vec::new(),
+        false => paths.collect(),
+    };
+    for path in &paths {
+        let target = Target::Path(path.clone());
+        match registry.artifacts_ever_at(path) {
+            Ok(known) if !known.is_empty() => {}
+            // The path of a run or another folder.
+            Ok(_) | Err(Error::Layout(_)) => continue,
+            Err(error) => return Err(error.into()),
         }
-        // Several artifacts may have had this path, one after the other.
-        artifacts.extend(known);
         // Nothing is recorded there now: the last lines say what was removed, and the way back.
         if registry.get(&target)?.is_none() {
-            former.extend(registry.former_at(place)?.into_iter().next());
+            former.extend(registry.former_at(path)?.into_iter().next());
         }
     }
     // Only tables are cut: programs want all, and would not notice the limit.
@@ -173,11 +181,20 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         since: command.since,
         until: command.until,
         runs: runs.map(Into::into).collect(),
+        below: Vec::new(),
         artifacts,
         before: None,
         // One more than is shown, to learn whether there are more.
         most: most.map(|most| most.saturating_add(1)),
     };
+    let by_ids = !filter.artifacts.is_empty();
+    let filter = registry.history_at(filter, &paths)?;
+    if by_ids && !filter.below.is_empty() {
+        return Err(Failure::usage(
+            "--id and the path of a folder cannot be given together",
+            "leave out one of them",
+        ));
+    }
     let written = rows(context, format, &registry, &filter, most)?;
     // Asked for by --limit, the number is no surprise.
     if command.limit.is_none() && format == Format::Table && written > MOST {

@@ -75,6 +75,7 @@ fn describe(operation: &Operation) -> Vec<(&'static str, String)> {
         ("reason", or_dash(operation.reason.as_ref())),
         ("detail", or_dash(operation.detail.as_ref())),
         ("artifacts", operation.artifacts.to_string()),
+        ("now", or_dash(operation.now)),
         ("hash", operation.hash.to_string()),
     ]
 }

@@ -5,6 +5,7 @@ use crate::model::detail::{Detail, RemovalMade, RemovalStateSet, ScoreChanged};
 use crate::model::name::{DatasetName, Parameters};
 use crate::model::operation::Operation;
 use crate::model::pin::PinScope;
+use crate::model::removal::RemovalFate;
 use crate::model::score::ScoreValue;
 
 /// What an operation did, and why.
@@ -16,7 +17,7 @@ pub(super) fn of(operation: &Operation) -> String {
         (None, _) => {}
     }
     if let Some(detail) = &operation.detail {
-        parts.extend(details(detail.entries()));
+        parts.extend(details(detail.entries(), operation.now));
     }
     let mut text = parts.join("; ");
     if let Some(reason) = &operation.reason {
@@ -31,20 +32,31 @@ pub(super) fn of(operation: &Operation) -> String {
 
 /// What an operation did besides changing rows. Of several scores, only the first is shown, with
 /// the number of the others.
-fn details(entries: &[Detail]) -> Vec<String> {
+fn details(entries: &[Detail], now: Option<RemovalFate>) -> Vec<String> {
     let (scores, others): (Vec<&Detail>, Vec<&Detail>) = entries
         .iter()
         .partition(|entry| matches!(entry, Detail::ScoreChanged(_)));
-    let mut parts: Vec<String> = others.into_iter().filter_map(detail).collect();
+    let mut parts: Vec<String> = others
+        .into_iter()
+        .filter_map(|entry| detail(entry, now))
+        .collect();
     // One as an example: an import has thousands.
-    parts.extend(scores.first().copied().and_then(detail));
+    parts.extend(scores.first().copied().and_then(|entry| detail(entry, now)));
     if scores.len() > 1 {
         parts.push(format!("and {}", count(scores.len() - 1, "more score")));
     }
     parts
 }
 
-fn detail(entry: &Detail) -> Option<String> {
+fn detail(entry: &Detail, now: Option<RemovalFate>) -> Option<String> {
+    Some(match (entry, now) {
+        // The state that it had then is over; a reader wants to know whether it can come back.
+        (Detail::RemovalMade(made), Some(now)) => format!("removal {} ({now})", made.removal),
+        (entry, _) => return plain(entry),
+    })
+}
+
+fn plain(entry: &Detail) -> Option<String> {
     Some(match entry {
         Detail::RemovalMade(RemovalMade { removal, state, .. })
         | Detail::RemovalStateSet(RemovalStateSet { removal, state }) => {
