@@ -559,7 +559,10 @@ impl Error {
             "lock-timeout" => Hint::WaitLonger,
             "read-only" => Hint::UseWritable,
             "forked" => Hint::ReopenAfterFork,
-            "catalog-full" => Hint::FreeCatalogSpace,
+            "catalog-full" => match self {
+                Self::Catalog(CatalogError::Full { reserve: true, .. }) => Hint::FreeByRemoval,
+                _ => Hint::FreeCatalogSpace,
+            },
             "path-taken" => Hint::ShowPath,
             "no-backup" => Hint::FreeBackupSpace,
             "config-invalid" => Hint::CorrectConfig,

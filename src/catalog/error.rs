@@ -275,6 +275,8 @@ pub enum CatalogError {
     Full {
         /// Catalog file.
         path: PathBuf,
+        /// Whether a removal has a reserve there, and so still works.
+        reserve: bool,
     },
     /// Another artifact is recorded at the path of the key.
     #[error("{path} is recorded already, as {taken_by}; it cannot be {wanted} too")]
@@ -468,7 +470,7 @@ impl CatalogError {
             | Self::Sound { path }
             | Self::ReadOnly { path }
             | Self::Forked { path }
-            | Self::Full { path }
+            | Self::Full { path, .. }
             | Self::Row { path, .. }
             | Self::Config { path, .. }
             | Self::NoBackup { path, .. }

@@ -152,6 +152,11 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "close the registry in the parent before the fork, and open it in the child after it"
         }
         Hint::FreeCatalogSpace => "free space on the file system of the catalog",
+        Hint::FreeByRemoval => {
+            // Both open the catalog with the reserve; other commands leave that to them.
+            "free space with: dalsegno rm, or with: dalsegno trash empty; a reserve lets both work \
+             on a full disk"
+        }
         Hint::ShowPath => "these two keys share a path; see: dalsegno show PATH",
         Hint::FreeBackupSpace => {
             // The backup is made before the change, so the same command can simply be repeated.

@@ -77,6 +77,7 @@ impl Context {
             .lock_timeout(self.global.lock_timeout)
             .monitor(self.bar())
             .interrupt(interrupt::ends_call)
+            .spare_reserve(true)
             .on_wait(self.on_wait())
             .on_notice(self.on_notice());
         match &self.global.catalog {
@@ -88,6 +89,14 @@ impl Context {
     /// Opens the registry for a change.
     pub(super) fn open(&self) -> Result<Registry, Failure> {
         let registry = self.options().open(self.base()?)?;
+        self.recovered(&registry);
+        Ok(registry)
+    }
+
+    /// Opens the registry for a change that frees space, which on a full disk has the reserve for it.
+    pub(super) fn open_to_free(&self) -> Result<Registry, Failure> {
+        let options = self.options().spare_reserve(false);
+        let registry = options.open(self.base()?)?;
         self.recovered(&registry);
         Ok(registry)
     }

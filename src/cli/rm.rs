@@ -160,7 +160,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     };
     let (registry, filter, plan) = match command.dry_run {
         true => context.asked(look)?,
-        false => look(context.open()?)?,
+        false => look(context.open_to_free()?)?,
     };
     let format = context.format(command.output);
     if plan.items.is_empty() {

@@ -221,7 +221,7 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
 }
 
 fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
-    let registry = context.open()?;
+    let registry = context.open_to_free()?;
     let ids = &command.removals;
     let mut meant = registry.trash()?;
     meant.retain(|removal| ids.is_empty() || ids.contains(&removal.id));

@@ -91,6 +91,8 @@ hints! {
     ReopenAfterFork = "reopen-after-fork",
     /// Free space where the catalog is.
     FreeCatalogSpace = "free-catalog-space",
+    /// Free space with a removal, or by emptying the trash, for which there is a reserve.
+    FreeByRemoval = "free-by-removal",
     /// Look at the artifact that has the path.
     ShowPath = "show-path",
     /// Free space for a backup of the catalog.

@@ -35,6 +35,7 @@ pub struct Options {
     on_notice: Box<OnNotice>,
     interrupt: Option<Interrupt>,
     purge_due: bool,
+    spares_reserve: bool,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
 }
@@ -68,6 +69,7 @@ impl Default for Options {
             on_notice: Box::new(|_| {}),
             interrupt: None,
             purge_due: true,
+            spares_reserve: false,
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),
         }
@@ -168,6 +170,15 @@ impl Options {
     #[must_use]
     pub fn purge_due(mut self, purge_due: bool) -> Self {
         self.purge_due = purge_due;
+        self
+    }
+
+    /// Sets whether the reserve of a full disk is left to removals, which free space; false by
+    /// default. With it, opening for writing fails with the code `catalog-full` there: for a
+    /// program that frees nothing.
+    #[must_use]
+    pub fn spare_reserve(mut self, spare_reserve: bool) -> Self {
+        self.spares_reserve = spare_reserve;
         self
     }
 
@@ -298,6 +309,7 @@ impl Options {
             });
         let options = CatalogOptions {
             read_only: self.read_only,
+            spares_reserve: self.spares_reserve,
             durability: self.durability,
             lock_timeout: self.lock_timeout,
             on_wait: self.on_wait,

@@ -78,6 +78,10 @@ WORDS: dict[str, str] = {
     ),
     "reopen-after-fork": "close the registry before the fork, and open it again in the child",
     "free-catalog-space": "free space on the file system of the catalog",
+    "free-by-removal": (
+        "free space with remove(), or empty the trash with empty_trash(); a reserve lets both work "
+        "on a full disk"
+    ),
     "show-path": "these two keys share a path; see get(Path(...))",
     "free-backup-space": (
         "free space there for a copy of the catalog, or fix the cause, then repeat the "

@@ -135,9 +135,7 @@ pub(in crate::catalog) fn open(
         let read_only = || CatalogError::ReadOnly {
             path: path.to_owned(),
         };
-        let full = || CatalogError::Full {
-            path: path.to_owned(),
-        };
+        let full = || CatalogError::full(path);
         // SQLite would make the index of the log all the same, and the first write to it end us.
         if index::is_unsafe(place) {
             return Err(full());
@@ -177,15 +175,13 @@ fn open_to_read(
     registration: &Registration,
 ) -> Result<Option<(Reach, OpenConnection)>, CatalogError> {
     let opened = match index::is_unsafe(place) {
-        true => Err(CatalogError::Full {
-            path: place.path().to_owned(),
-        }),
+        true => Err(CatalogError::full(place.path())),
         false => again(place, &Reach::Read, options),
     };
     let is_beside = match opened {
         Ok(connection) => return Ok(Some((Reach::Read, connection))),
-        // With an index, another process may write: then neither file nor copy is whole.
-        Err(CatalogError::Full { .. }) if !has_index(place) => false,
+        // With an index in use, another process may write: then neither file nor copy is whole.
+        Err(CatalogError::Full { .. }) if !index::is_in_use(place, registration) => false,
         // Only what stems from a missing `-shm` is worth another way.
         Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => false,
         // Closing a file drops all locks of this process on it, which other handles need.
@@ -226,11 +222,6 @@ fn has_wal(place: &Place) -> bool {
     place
         .stat("-wal")
         .is_ok_and(|found| found.is_some_and(|wal| wal.st_size > 0))
-}
-
-/// Whether there is an index of the log, as there is while a process has the catalog open.
-fn has_index(place: &Place) -> bool {
-    place.stat("-shm").is_ok_and(|found| found.is_some())
 }
 
 /// Opens a connection the way that is known to work.

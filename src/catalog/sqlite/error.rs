@@ -5,9 +5,18 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
+use super::reserve;
 use crate::catalog::error::CatalogError;
 
 impl CatalogError {
+    /// The error of a catalog without space.
+    pub(super) fn full(path: &Path) -> Self {
+        Self::Full {
+            path: path.to_owned(),
+            reserve: reserve::is_left(path),
+        }
+    }
+
     /// Whether it says that the catalog is damaged or gone, so that a rebuild would help.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
@@ -33,10 +42,10 @@ impl CatalogError {
 
     /// Turns what SQLite reports into the error that says what to do about it.
     pub(crate) fn sql(operation: &'static str, path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
         if is_full(&source) {
-            return Self::Full { path };
+            return Self::full(path);
         }
+        let path = path.to_owned();
         match source.sqlite_error_code() {
             // Statements and tables are ours: one that does not compile finds tables that are not
             // as they were made.
@@ -83,17 +92,16 @@ impl CatalogError {
 
     /// The error of a migration that did not go through; a full disk is one here too.
     pub(crate) fn migration(path: &Path, target: i64, source: BoxError) -> Self {
-        let path = path.to_owned();
         // What SQLite reported is somewhere inside of refinery's error.
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
         while let Some(error) = cause {
             if error.downcast_ref().is_some_and(is_full) {
-                return Self::Full { path };
+                return Self::full(path);
             }
             cause = error.source();
         }
         Self::Migration {
-            path,
+            path: path.to_owned(),
             target,
             source,
         }

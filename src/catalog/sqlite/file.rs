@@ -82,7 +82,9 @@ impl Catalog {
         // A full disk has no room for the index of the WAL: a slice of the reserve makes some.
         let (access, mut first) = match connection::open(&place, &options, &registration) {
             Err(CatalogError::Full { .. })
-                if !options.read_only && reserve::give_up_slice(&place) =>
+                if !options.read_only
+                    && !options.spares_reserve
+                    && reserve::give_up_slice(&place) =>
             {
                 connection::open(&place, &options, &registration)?
             }

@@ -16,10 +16,12 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, fstatvfs, openat};
 use rustix::io::Errno;
 
-use super::fork::FileId;
+use super::fork::{FileId, Registration};
 use super::place::Place;
 use crate::catalog::error::CatalogError;
 use crate::disk::{Access, open_file};
@@ -32,6 +34,8 @@ const BYTES: u64 = 128 << 10;
 /// Bytes without which nothing is opened: for the index, and the folders and inodes around it.
 const ROOM: usize = 192 << 10;
 const SUFFIX: &str = "-shm";
+/// Bytes of the index that SQLite locks; the last one for as long as a connection is open.
+const LOCKS: std::ops::Range<libc::off_t> = 120..129;
 
 /// Indexes that were filled, and how many connections hold them.
 type Indexes = (Vec<OwnedFd>, usize);
@@ -79,6 +83,29 @@ pub(super) fn lacks_room(place: &Place) -> bool {
     written.is_err_and(|error| Errno::from_io_error(&error).is_some_and(is_full))
 }
 
+/// Whether a process may have the catalog open: each that has it open holds a lock on the index. A
+/// process that a full disk kept from closing it leaves the index behind, and no lock.
+pub(super) fn is_in_use(place: &Place, registration: &Registration) -> bool {
+    match place.stat(SUFFIX) {
+        Ok(None) => return false,
+        // Closing the index drops all locks of this process on it, which other handles need.
+        Ok(Some(_)) if registration.is_only() => {}
+        _ => return true,
+    }
+    let Ok(index) = open_file(place, place.beside(SUFFIX), Access::Read) else {
+        return true;
+    };
+    let mut lock = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK).unwrap_or_default(),
+        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
+        l_start: LOCKS.start,
+        l_len: LOCKS.end - LOCKS.start,
+        l_pid: 0,
+    };
+    let asked = fcntl(&index, FcntlArg::F_GETLK(&mut lock));
+    asked.is_err() || i32::from(lock.l_type) != libc::F_UNLCK
+}
+
 /// Holds the index of a catalog, for as long as a connection is open.
 #[derive(Debug)]
 pub(super) struct HeldIndex(FileId);
@@ -115,9 +142,7 @@ impl HeldIndex {
         let filled = file.map(|file| fallocate(file, FallocateFlags::empty(), 0, BYTES));
         drop(held);
         match filled {
-            Some(Err(Errno::NOSPC | Errno::DQUOT)) => Err(CatalogError::Full {
-                path: place.path().to_owned(),
-            }),
+            Some(Err(Errno::NOSPC | Errno::DQUOT)) => Err(CatalogError::full(place.path())),
             // A file system that cannot allocate has no such holes, or they stay.
             _ => Ok(Some(of_connection)),
         }

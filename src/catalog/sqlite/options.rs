@@ -53,6 +53,8 @@ impl Keeper {
 pub struct CatalogOptions {
     /// Opens for reading only: writes nothing, and if possible no file beside the catalog either.
     pub read_only: bool,
+    /// Leaves the reserve to removals: on a full disk the catalog is then not opened for writing.
+    pub spares_reserve: bool,
     /// What a commit promises.
     pub durability: Durability,
     /// How long a change waits for its turn.
@@ -83,6 +85,7 @@ impl Default for CatalogOptions {
     fn default() -> Self {
         Self {
             read_only: false,
+            spares_reserve: false,
             durability: Durability::Full,
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),

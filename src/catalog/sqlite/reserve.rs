@@ -3,7 +3,11 @@
 //! on a small disk it is smaller, so that it does not take what a removal has freed.
 //!
 //! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
-//! reserve for that, so that the first to open does not leave a removal without any.
+//! reserve for that, so that the first to open does not leave a removal without any. Commands that
+//! free no space open without it ([`CatalogOptions::spares_reserve`]): each would take a slice, and
+//! a training that goes on fills what it gives back.
+//!
+//! [`CatalogOptions::spares_reserve`]: super::options::CatalogOptions::spares_reserve
 //!
 //! A file that is not a regular one, or has a second name, is not used as a reserve: another
 //! program may have made it.
@@ -11,6 +15,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::fs::fstatvfs;
 
@@ -27,6 +32,15 @@ const SUFFIX: &str = ".reserve";
 
 fn open(catalog: &Place) -> io::Result<File> {
     open_file(catalog, catalog.beside(SUFFIX), Access::Write).map(File::from)
+}
+
+/// Whether the catalog at this path has a reserve with which a removal can open it.
+pub(in crate::catalog) fn is_left(catalog: &Path) -> bool {
+    let found = Place::of(catalog).map(|place| place.stat(SUFFIX));
+    found.is_ok_and(|found| {
+        let stat = found.ok().flatten();
+        stat.is_some_and(|stat| u64::try_from(stat.st_size).is_ok_and(|bytes| bytes >= SLICE))
+    })
 }
 
 /// Gives a slice of a catalog's reserve back to the file system. Says whether there was one.

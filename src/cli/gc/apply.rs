@@ -40,7 +40,7 @@ pub(super) fn file(
     // Read before the registry is opened, so that a wrong file waits for no lock.
     let text = files::read(path, "give a file that dalsegno gc --plan-out wrote")?;
     let plan = PlanFile::parse(&text)?;
-    let registry = context.open()?;
+    let registry = context.open_to_free()?;
     let keep = command.trash.keep();
     // A plan of rules says this in its notices; one of a file may be older than the setting.
     if !plan.items.is_empty() && registry.resolve_keep(keep) != TrashKeep::No {

@@ -177,7 +177,7 @@ fn open(
     let look = |registry| look(context, command, rules, registry);
     match (command.apply.is_some(), command.no_refresh) {
         // Carrying out needs to write in any case, so a read-only catalog is an error here.
-        (true, _) => look(context.open()?),
+        (true, _) => look(context.open_to_free()?),
         (false, true) => look(context.open_read_only()?),
         (false, false) => context.asked(look),
     }
