@@ -8,6 +8,7 @@ use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::{NameError, REGISTRY_DIR};
 use crate::model::nearest::did_you_mean;
+use crate::model::removal::RemovalId;
 use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
@@ -209,12 +210,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// The new name of a run is taken, or cannot be the run's.
-    #[error("the name {run} is taken by {by}")]
+    #[error("the name {run} is taken by {by}{}", of_removals(.removals))]
     RunTaken {
         /// The new name.
         run: String,
         /// By what.
         by: &'static str,
+        /// The removals of that name in the trash, if it is these.
+        removals: Vec<RemovalId>,
     },
     /// A run that was to be renamed was written to a short time ago.
     #[error("run {run} was written to at {written}; a training may be at work")]
@@ -280,6 +283,28 @@ pub enum Error {
         /// Why it could not be read.
         detail: String,
     },
+}
+
+/// Names the removals that bind a name.
+fn of_removals(removals: &[RemovalId]) -> String {
+    let names = listed(removals);
+    match removals.len() {
+        0 => String::new(),
+        1 => format!(", removal {names}"),
+        _ => format!(", removals {names}"),
+    }
+}
+
+/// Ids of removals, as a command takes them.
+pub(crate) fn listed(removals: &[RemovalId]) -> String {
+    let ids: Vec<String> = removals.iter().map(ToString::to_string).collect();
+    ids.join(" ")
+}
+
+/// Whether space was lacking, on the disk or in a quota.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// Says that a path is that of a level.
@@ -511,7 +536,15 @@ impl Error {
                 .path()
                 .is_some_and(|path| path.ends_with(Path::new(REGISTRY_DIR).join(PUBLISHED_FILE)))
         {
-            return Some(Hint::Publish);
+            return Some(match error {
+                CatalogError::Io { source, .. } if is_full(source) => Hint::FreeCopySpace,
+                // This host makes the copy; what prevents it is in the text.
+                CatalogError::Io {
+                    operation: "publishing",
+                    ..
+                } => Hint::FixCause,
+                _ => Hint::Publish,
+            });
         }
         // The user who made the link chose what it points to: only the link itself is to go.
         if let Self::Storage(StorageError::Symlink { path }) = self
@@ -583,7 +616,10 @@ impl Error {
             "of-another-run" => Hint::FollowOrForce,
             "of-another-user" => Hint::SealAtKeeper,
             "best-link" => Hint::MendBestLink,
-            "run-taken" => Hint::GiveOtherName,
+            "run-taken" => match self {
+                Self::RunTaken { removals, .. } if !removals.is_empty() => Hint::EmptyOfName,
+                _ => Hint::GiveOtherName,
+            },
             "run-active" => Hint::EndTraining,
             "run-folder-gone" | "pinned-elsewhere" => Hint::RepairMoved,
             // The plan is of a state that is gone.

@@ -51,6 +51,8 @@ pub struct RunContents {
     pub scopes: u64,
     /// Number of items in the trash that come from its folder.
     pub kept: u64,
+    /// The removals that these items are of.
+    pub removals: Vec<RemovalId>,
 }
 
 impl Catalog {
@@ -132,7 +134,14 @@ impl Catalog {
         while let Some(row) = rows.next().map_err(sql)? {
             let path: String = row.get(2).map_err(sql)?;
             // Compared by whole components, which no pattern of SQL expresses.
-            found.kept += u64::from(moved(&path, run.as_str(), "").is_some());
+            if moved(&path, run.as_str(), "").is_none() {
+                continue;
+            }
+            found.kept += 1;
+            let id: String = row.get(0).map_err(sql)?;
+            // One that is no id is found by `verify`, and binds the name all the same.
+            found.removals.extend(id.parse::<RemovalId>());
+            found.removals.dedup();
         }
         Ok(found)
     }

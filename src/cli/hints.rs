@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::render::shell_word;
 use crate::catalog::{CatalogError, PUBLISHED_FILE};
-use crate::error::Error;
+use crate::error::{Error, listed};
 use crate::model::hint::Hint;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::UndoError;
-use crate::store::StorageError;
+use crate::store::{Base, StorageError, Trash};
 
 /// What to do about an error: the text of its hint, with the values that the error knows. Paths
 /// below `base` become absolute, because the current folder can be any.
@@ -33,7 +33,16 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
             text(Hint::Init)
         ));
     }
-    let text = text(error.hint()?);
+    let hint = error.hint()?;
+    if base.is_some_and(is_trash_empty)
+        && let Some(text) = without_trash(hint)
+    {
+        return Some(text.to_owned());
+    }
+    let text = text(hint);
+    if let Error::RunTaken { removals, .. } = error {
+        return Some(text.replacen("REMOVAL", &listed(removals), 1));
+    }
     let (placeholder, value) = match error {
         // Of several pins, each must be named in a call of its own.
         Error::Pinned { pins, .. } if !pins.contains(", ") => ("NAME", pins.clone()),
@@ -53,6 +62,30 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
     // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
+}
+
+/// Whether nothing is in the trash of a base directory, so that emptying it frees nothing.
+fn is_trash_empty(base: &Path) -> bool {
+    let listed = Base::open(base).and_then(|base| match Trash::open(&base)? {
+        Some(trash) => trash.list(),
+        None => Ok(Default::default()),
+    });
+    // What cannot be read may hold something.
+    listed.is_ok_and(|(removals, _)| removals.is_empty())
+}
+
+/// The text of a hint at the trash, if that is empty.
+fn without_trash(hint: Hint) -> Option<&'static str> {
+    match hint {
+        Hint::FreeSpace => Some("free some space; nothing was changed"),
+        Hint::FreeByRemoval => {
+            Some("free space with: dalsegno rm; a reserve lets it work on a full disk")
+        }
+        Hint::FreeCopySpace => {
+            Some("free space in the base directory with: dalsegno rm; then run: dalsegno publish")
+        }
+        _ => None,
+    }
 }
 
 /// What is typed so that the catalog of a base directory is at a path.
@@ -154,8 +187,13 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::FreeCatalogSpace => "free space on the file system of the catalog",
         Hint::FreeByRemoval => {
             // Both open the catalog with the reserve; other commands leave that to them.
-            "free space with: dalsegno rm, or with: dalsegno trash empty; a reserve lets both work \
-             on a full disk"
+            "free space with: dalsegno rm, or empty the trash with: dalsegno trash empty; a \
+             reserve lets both work on a full disk"
+        }
+        Hint::FreeCopySpace => {
+            // A removal publishes when it ends.
+            "free space in the base directory with: dalsegno rm, or empty the trash with: dalsegno \
+             trash empty; then run: dalsegno publish"
         }
         Hint::ShowPath => "these two keys share a path; see: dalsegno show PATH",
         Hint::FreeBackupSpace => {
@@ -214,6 +252,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
              write the registry can: dalsegno seal PATH"
         }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
+        Hint::EmptyOfName => {
+            "see what it is with: dalsegno trash list; delete it for good with: dalsegno trash \
+             empty REMOVAL; or give another name"
+        }
         Hint::GiveOtherName => {
             "give a name that no run, folder or removal has; what is in the trash: \
              dalsegno trash list"

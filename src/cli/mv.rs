@@ -8,6 +8,7 @@ use super::flags::Output;
 use super::prompt::confirm;
 use super::removal::warn_stale_lists;
 use super::render::{self, count, shell_word};
+use crate::error::listed;
 use crate::ops::rename::{RenameOptions, RenameReport};
 
 /// Rename a run: its folder, rows, scores, pins and seals
@@ -55,9 +56,12 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
             "would rename run {run} to {to}: {}; nothing was renamed",
             along(&planned)
         ));
+        say_trash(context, &planned);
         notices(context, &planned);
         return Ok(());
     }
+    // Before the question: there may be no way back to the old name.
+    say_trash(context, &planned);
     if let (Some(at), false) = (planned.active_at, command.yes) {
         context.warn(&format!(
             "run {run} was written to at {at}; a training may be at work"
@@ -98,16 +102,25 @@ fn along(report: &RenameReport) -> String {
     parts.join(", ")
 }
 
-/// Says what keeps the old name.
-fn notices(context: &Context, report: &RenameReport) {
-    if report.in_trash > 0 {
-        let hint = context.with_base("see: dalsegno trash list");
-        context.warn(&format!(
-            "the trash has {} of the old name; a restore brings them back to {}; {hint}",
-            count(report.in_trash, "item"),
-            report.run
-        ));
+/// Says what of the old name is in the trash, and that it binds the name.
+fn say_trash(context: &Context, report: &RenameReport) {
+    if report.in_trash == 0 {
+        return;
     }
+    let hint = context.with_base(&format!(
+        "to free the name, delete them for good with: dalsegno trash empty {}",
+        listed(&report.removals)
+    ));
+    context.warn(&format!(
+        "the trash has {} of the old name; a restore brings them back to {run}, and while they are \
+         there no run can be renamed to {run}; {hint}",
+        count(report.in_trash, "item"),
+        run = report.run
+    ));
+}
+
+/// Says what else keeps the old name.
+fn notices(context: &Context, report: &RenameReport) {
     if report.links > 0 {
         context.warn(&format!(
             "{} among the checkpoints to the old path; dangling, it binds as before",

@@ -93,6 +93,8 @@ hints! {
     FreeCatalogSpace = "free-catalog-space",
     /// Free space with a removal, or by emptying the trash, for which there is a reserve.
     FreeByRemoval = "free-by-removal",
+    /// Free space in the base directory for the published copy, and publish again.
+    FreeCopySpace = "free-copy-space",
     /// Look at the artifact that has the path.
     ShowPath = "show-path",
     /// Free space for a backup of the catalog.
@@ -133,6 +135,8 @@ hints! {
     FollowOrForce = "follow-or-force",
     /// Seal it on the host that has the catalog, or let its owner seal it.
     SealAtKeeper = "seal-at-keeper",
+    /// Delete from the trash what binds the name, or give another name.
+    EmptyOfName = "empty-of-name",
     /// Give a name that nothing has.
     GiveOtherName = "give-other-name",
     /// Wait for the end of the training, or say that there is none.

@@ -34,7 +34,7 @@ pub use dirs::explain_closed;
 pub(crate) use dirs::why_unreadable;
 pub use dirs::{
     EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
-    require_movable, require_writable,
+    not_openable, require_movable, require_writable,
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};

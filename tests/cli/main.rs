@@ -16,6 +16,7 @@ mod doctor;
 mod errors;
 mod forms;
 mod free;
+mod full;
 mod gc;
 mod gone;
 mod help;

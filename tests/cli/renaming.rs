@@ -146,3 +146,57 @@ fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow
         );
     }
 }
+
+#[test]
+fn a_run_that_may_not_be_opened_is_not_movable_and_says_whose_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("left out: a user without rights needs root");
+        return;
+    }
+    let world = World::scanned();
+    let modes = |path: &str, mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(world.base.join(path), mode).unwrap();
+    };
+    let call = |words: &[&str]| {
+        let output = world.program_of_a_stranger().args(words).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    modes("", 0o777);
+    modes("mito", 0o000);
+    let said = call(&["mv", "mito", "other", "--dry-run"]);
+    assert!(said.contains("error[not-movable]"), "{said}");
+    let words = "it belongs to root, group root, mode ---------, and this user may not open";
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn mv_says_what_in_the_trash_binds_the_old_name_and_how_it_is_freed() {
+    let world = World::scanned();
+    world.transcript("rm mito/validation.zarr/1000/crop1/prediction --trash --yes -q");
+    let trash = fs::read_dir(world.base.join(".dalsegno/trash")).unwrap();
+    let id = trash
+        .last()
+        .unwrap()
+        .unwrap()
+        .file_name()
+        .into_string()
+        .unwrap();
+    let free = format!("dalsegno trash empty {id}");
+    let preview = world.transcript("mv mito other --dry-run");
+    assert!(preview.contains(&free), "{preview}");
+    // Before the run is renamed, or the user asked.
+    let said = world.transcript("mv mito other --yes");
+    let (warning, renamed) = (said.find(&free), said.find("renamed run"));
+    assert!(warning.is_some() && warning < renamed, "{said}");
+    let refused = world.transcript("mv other mito --yes");
+    assert!(
+        refused.contains(&format!("in the trash, removal {id}")),
+        "{refused}"
+    );
+    assert!(refused.contains(&free), "{refused}");
+    let freed = world.transcript(&format!("trash empty {id} --yes\nmv other mito --yes"));
+    assert!(freed.contains("renamed run other to mito"), "{freed}");
+}

@@ -79,8 +79,12 @@ WORDS: dict[str, str] = {
     "reopen-after-fork": "close the registry before the fork, and open it again in the child",
     "free-catalog-space": "free space on the file system of the catalog",
     "free-by-removal": (
-        "free space with remove(), or empty the trash with empty_trash(); a reserve lets both work "
-        "on a full disk"
+        "free space with remove(), or with empty_trash() if something is in the trash; a reserve "
+        "lets both work on a full disk"
+    ),
+    "free-copy-space": (
+        "free space in the base directory with remove(), or with empty_trash() if something is in "
+        "the trash; then call publish()"
     ),
     "show-path": "these two keys share a path; see get(Path(...))",
     "free-backup-space": (
@@ -122,6 +126,10 @@ WORDS: dict[str, str] = {
     ),
     "mend-best-link": ("fix or move the link, or ignore best links with ignore_best_links=True"),
     "plan-again": "make a new plan with plan_gc(...) and review it",
+    "empty-of-name": (
+        "see what it is with trash(); delete it for good with empty_trash(removals=[...]); or give "
+        "another name"
+    ),
     "give-other-name": "give a name that no run, folder or removal has; see trash()",
     "end-training": "wait until the training has ended; or pass active=True if none is at work",
     "follow-or-force": (
@@ -153,7 +161,9 @@ WORDS: dict[str, str] = {
     ),
     "clear-place": "move away what is at that path, then restore again",
     "make-folder": "make it with dalsegno.Registry(base, create=True, catalog=PATH)",
-    "free-space": ("free space, or empty the trash with empty_trash(); nothing was changed"),
+    "free-space": (
+        "free space, also with empty_trash() if something is in the trash; nothing was changed"
+    ),
     "remove-by-hand": "remove it by hand; a rename cannot move it to the trash",
     "move-away-and-verify": "check what is at that path and move it away; see verify()",
     "verify": (

@@ -392,6 +392,9 @@ class Renamed:
     in_trash: int
     """Items in the trash that keep the old name."""
 
+    removals: tuple[str, ...]
+    """The removals that they are of, which bind the old name."""
+
     links: int
     """DaCapo's links to checkpoints that name the old path."""
 

@@ -98,6 +98,13 @@ impl Catalog {
                 path: self.path.clone(),
             });
         };
+        let published = self.publish_now(publisher);
+        let has_failed = published.is_err();
+        publisher.has_failed.store(has_failed, Ordering::Relaxed);
+        published
+    }
+
+    fn publish_now(&self, publisher: &Publisher) -> Result<Option<Timestamp>, CatalogError> {
         let lock = self.publishing_lock()?;
         let begun = self.options.clock.now();
         let patience = self.options.lock_timeout;
@@ -167,7 +174,9 @@ impl Catalog {
 
     /// Publishes a copy when a handle is closed or a long call ends, if one is due.
     pub(super) fn publish_at_end(&self) {
-        if let Some(publisher) = &self.publisher {
+        if let Some(publisher) = &self.publisher
+            && !publisher.has_failed.load(Ordering::Relaxed)
+        {
             self.publish_if_due(publisher, PATIENCE.min(self.options.lock_timeout));
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct Publisher {
     pub(super) has_written: AtomicBool,
     /// Whether this handle has changed what the copy must have when the call or command ends.
     pub(super) is_owed: AtomicBool,
+    /// Whether a call to publish failed: it said so, and the end of the handle says nothing more.
+    pub(super) has_failed: AtomicBool,
     /// When this handle last looked whether a copy is due.
     pub(super) looked: Mutex<Option<Timestamp>>,
 }
@@ -30,6 +32,7 @@ impl Publisher {
             folder,
             has_written: AtomicBool::new(false),
             is_owed: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             looked: Mutex::new(None),
         }
     }

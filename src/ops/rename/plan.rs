@@ -11,6 +11,7 @@ use crate::model::artifact::Origin;
 use crate::model::clock::Timestamp;
 use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
+use crate::model::removal::RemovalId;
 use crate::ops::inner::{self, RegistriesAround};
 use crate::store::{self, Base, EntryId, EntryType, StaleList};
 
@@ -61,6 +62,9 @@ pub struct RenameReport {
     pub scopes: u64,
     /// Number of items in the trash that keep the old name.
     pub in_trash: u64,
+    /// The removals that these items are of. While they are in the trash, no run can be renamed to
+    /// the old name.
+    pub removals: Vec<RemovalId>,
     /// Number of DaCapo's links to checkpoints that name the old path.
     pub links: u64,
     /// DaCapo's own files of the run, which keep the old name: relative to the base directory.
@@ -127,6 +131,7 @@ pub(super) fn check(
         Err(Error::RunTaken {
             run: to.to_string(),
             by,
+            removals: Vec::new(),
         })
     };
     if contents.artifacts.is_empty() {
@@ -159,22 +164,33 @@ pub(super) fn check(
     }
     // A restore would bring it back into the renamed run.
     if taken.kept > 0 {
-        return refuse("something in the trash");
+        return Err(Error::RunTaken {
+            run: to.to_string(),
+            by: "something in the trash",
+            removals: taken.removals.clone(),
+        });
     }
     if !base.is_absent(to.as_str()) {
         return refuse("something on disk");
     }
     let path = Path::new(from.as_str());
     let full = base.path().join(path);
-    let Some(entry) = store::entry_at(base, path, EntryType::Folder)? else {
+    // A folder that may not be opened is named, with whose it is.
+    let closed = |error| store::not_openable(base, path, error);
+    let found = store::entry_at(base, path, EntryType::Folder).map_err(closed)?;
+    let Some(entry) = found else {
         return Err(Error::RunFolderGone { path: full });
     };
     store::require_movable(base, path, EntryType::Folder)?;
     // What is in another registry has rows there, and that may know its base directory by its path.
     let mut around = RegistriesAround::default();
-    around.check(base, path)?;
+    around.check(base, path).map_err(|error| match error {
+        Error::Storage(error) => closed(error).into(),
+        error => error,
+    })?;
     around.check(base, Path::new(to.as_str()))?;
-    let inner = store::registries_below(base, [from.as_str()].into_iter(), &Silent)?;
+    let inner = store::registries_below(base, [from.as_str()].into_iter(), &Silent);
+    let inner = inner.map_err(closed)?;
     inner::check_below(base, path, &inner)?;
     let mounts = store::mounts_below(base)?;
     if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
@@ -189,7 +205,8 @@ pub(super) fn check(
         scores: contents.scores,
         scopes: contents.scopes,
         in_trash: contents.kept,
-        links: store::links_into(base, from.as_str())?,
+        removals: contents.removals.clone(),
+        links: store::links_into(base, from.as_str()).map_err(closed)?,
         left: left(base, from),
         active_at: active_at(&contents, now),
         stale_lists: Vec::new(),

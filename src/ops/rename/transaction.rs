@@ -113,6 +113,7 @@ fn rename_within(
             Err(Error::RunTaken {
                 run: to.to_string(),
                 by: "something on disk",
+                removals: Vec::new(),
             })
         }
     }

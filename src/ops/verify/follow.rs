@@ -136,6 +136,7 @@ impl Following<'_> {
                         .map(|rename| rename.new.clone())
                         .unwrap_or_default(),
                     by: "scores or pins",
+                    removals: Vec::new(),
                 }),
             }
         });

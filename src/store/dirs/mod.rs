@@ -28,7 +28,7 @@ pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};
 pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
-pub use movable::{require_movable, require_writable};
+pub use movable::{not_openable, require_movable, require_writable};
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};

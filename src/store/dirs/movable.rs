@@ -79,14 +79,7 @@ pub fn require_movable(
     let folder = match descend(base, parent, IfAbsent::ReturnNone) {
         Ok(Some(folder)) => folder,
         Ok(None) => return Ok(()),
-        Err(error) if error.is_permission() => {
-            // What stops the user may lie far above the entry, so that is what is named.
-            let closed = error.path();
-            let at = closed.strip_prefix(base.path()).unwrap_or(closed);
-            let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
-            let what = format!("it is in {}, which", closed.display());
-            return refuse(&what, (at, stat), "this user may not open that");
-        }
+        Err(error) if error.is_permission() => return Err(not_openable(base, path, error)),
         Err(error) => return Err(error),
     };
     let denied = |name: &std::ffi::OsStr, access| {
@@ -129,6 +122,33 @@ pub fn require_movable(
         }
     }
     Ok(())
+}
+
+/// Makes an error about a folder that this user may not open, on the way to what was to be moved or
+/// below it, into the one that says whose that folder is. Any other error stays as it is.
+pub fn not_openable(base: &Base, path: &Path, error: StorageError) -> StorageError {
+    let is_named = matches!(error, StorageError::NotMovable { .. });
+    if is_named || !error.is_permission() {
+        return error;
+    }
+    // It may lie far from the entry, so that is what is named.
+    let closed = error.path();
+    let at = closed.strip_prefix(base.path()).unwrap_or(closed);
+    let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let what = match () {
+        () if at == path => "it".to_owned(),
+        () if at.starts_with(path) => format!("{} in it", closed.display()),
+        () => format!("it is in {}, which", closed.display()),
+    };
+    let why = "this user may not open that";
+    StorageError::NotMovable {
+        path: base.path().join(path),
+        why: match &stat {
+            Some(stat) => format!("{what} {}, and {why}", whose(stat)),
+            None => why.to_owned(),
+        },
+        share: stat.and_then(|stat| share(base, at, &stat)),
+    }
 }
 
 /// Owner, group and mode, in words.
