@@ -1,5 +1,7 @@
 //! `rm`: removes artifacts, row and data together.
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -13,15 +15,16 @@ use super::removal::{
     TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
 };
 use super::render::{
-    self, Align, Column, Record, Rows, others_text, size_text, total_cells, total_text,
+    self, Align, Column, Record, Rows, others_text, shell_word, size_text, total_cells, total_text,
 };
 use super::subjects::{Named, Subjects};
 use crate::model::artifact::Artifact;
+use crate::model::name::{RunName, is_container_name};
 use crate::model::removal::TrashKeep;
 use crate::model::size::{Size, Total, as_others};
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
-use crate::registry::Registry;
+use crate::registry::{Registry, Target};
 use crate::store::{Notice, NoticeClass};
 
 /// Names that a prompt lists; more are counted.
@@ -227,10 +230,21 @@ fn plan(
 ) -> Result<RemovalPlan, Failure> {
     let choose = || -> Result<RemovalPlan, Failure> {
         if let Some(run) = &command.whole_run {
-            return Ok(registry.plan_run_removal(&context.run_name(run)?)?);
+            let run = context.run_name(run)?;
+            refuse_part_of_run(registry, &run)?;
+            return Ok(registry.plan_run_removal(&run)?);
         }
         let chosen = command.subjects.to_remove(registry, named)?;
-        Ok(registry.plan_removal(chosen)?)
+        let mut plan = registry.plan_removal(chosen)?;
+        if let Named::Each(targets) = named {
+            for target in targets {
+                // What is in a folder that the user names, and not gone afterwards, is named.
+                if let Target::Path(path) = target {
+                    registry.add_stays(&mut plan, path)?;
+                }
+            }
+        }
+        Ok(plan)
     };
     let mut plan = choose()?;
     let artifacts: Vec<Artifact> = plan.artifacts().cloned().collect();
@@ -255,6 +269,34 @@ fn plan(
     let findings: Vec<Notice> = seen.findings.into_iter().filter(is_shown).collect();
     context.findings_of_query(&findings);
     Ok(plan)
+}
+
+/// Refuses what is no run, but a container or another folder of one.
+fn refuse_part_of_run(registry: &Registry, name: &RunName) -> Result<(), Failure> {
+    let path = Path::new(name.as_str());
+    let found = registry.at(path)?;
+    let Some(first) = found.first() else {
+        return Ok(());
+    };
+    let run = first.key.run();
+    let is_part = found.iter().all(|artifact| artifact.key.run() == run)
+        && run != name
+        && path.starts_with(run.as_str());
+    if !is_part {
+        return Ok(());
+    }
+    let what = match is_container_name(name.as_str()) {
+        true => "a container",
+        false => "a part",
+    };
+    let [name, whole] = [name, run].map(|name| shell_word(name.as_str()));
+    Err(Failure::usage(
+        format!("{name} is {what} of run {run}, and --whole-run takes a run"),
+        format!(
+            "remove it with: dalsegno rm {name}; or the whole run with: dalsegno rm --whole-run \
+             {whole}"
+        ),
+    ))
 }
 
 fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<'a> {

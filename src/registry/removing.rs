@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Registry;
 use crate::error::Result;
 use crate::model::filter::Filter;
+use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
@@ -99,6 +100,23 @@ impl Registry {
             chosen,
             &Silent,
         )
+    }
+
+    /// Adds to a plan what is below a path and stays when the artifacts there go, if the path is
+    /// that of a folder in a container. Changes nothing else.
+    ///
+    /// # Errors
+    /// As [`Registry::plan_removal`].
+    pub fn add_stays(&self, plan: &mut RemovalPlan, path: impl AsRef<Path>) -> Result<()> {
+        let place = self.base_path(path)?;
+        let is_in_container = Path::new(place.as_str())
+            .ancestors()
+            .skip(1)
+            .any(|above| above.to_str().is_some_and(layout::is_container));
+        match is_in_container && self.get(&Target::Path(place.as_str().into()))?.is_none() {
+            true => remove::add_stays_below(&self.base, plan, place.as_str(), &Silent),
+            false => Ok(()),
+        }
     }
 
     /// Decides what a removal of a whole run moves: its folder, with checkpoints, logs and whatever

@@ -329,3 +329,55 @@ fn the_next_step_for_an_inner_registry_works_when_typed() {
     }
     assert!(inner.join(".dalsegno/catalog.sqlite3").is_file());
 }
+
+#[test]
+fn what_stays_below_a_folder_that_is_named_is_named() {
+    let world = world();
+    let folder = "mito/validation.zarr/1000";
+    // Beside the arrays, between them, and in a folder whose name begins alike.
+    fs::write(world.base.join(folder).join("notes.txt"), "mine").unwrap();
+    fs::write(
+        world.base.join(folder).join("crop1/output/more.txt"),
+        "mine",
+    )
+    .unwrap();
+    fs::create_dir(world.base.join("mito/validation.zarr/10001")).unwrap();
+    fs::write(world.base.join("mito/validation.zarr/10001/no.txt"), "mine").unwrap();
+    let stays = format!(
+        "err| these are in the same folders and stay:\nerr|   {folder}/crop1/output/more.txt\nerr|   \
+         {folder}/notes.txt\n"
+    );
+    let preview = world.transcript(&format!("rm {folder} --dry-run"));
+    assert!(preview.contains(&stays), "{preview}");
+    let document = stdout(&mut world.call(&format!("rm {folder} --dry-run --json")));
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(
+        document["plan"]["stays"].as_array().unwrap().len(),
+        2,
+        "{document}"
+    );
+    let removed = world.transcript(&format!("rm {folder} --yes"));
+    assert!(removed.contains(&stays), "{removed}");
+    assert!(world.base.join(folder).join("notes.txt").is_file());
+}
+
+#[test]
+fn whole_run_of_what_is_a_part_of_a_run_says_what_to_type() {
+    let world = world();
+    for (part, what) in [
+        ("mito/validation.zarr", "a container"),
+        ("mito/validation.zarr/1000", "a part"),
+    ] {
+        let said = world.transcript(&format!("rm --whole-run {part} --yes"));
+        assert!(
+            said.contains(&format!("{part} is {what} of run mito")),
+            "{said}"
+        );
+        assert!(said.contains(&format!("dalsegno rm {part};")), "{said}");
+        assert!(said.contains("dalsegno rm --whole-run mito"), "{said}");
+        assert!(
+            said.contains("exit 2") && world.base.join(part).is_dir(),
+            "{said}"
+        );
+    }
+}

@@ -96,7 +96,7 @@ pub(crate) use context::{Removing, cancelled};
 pub(crate) use others::count_others;
 pub(crate) use path::checked_item;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
-pub(crate) use plan::{Containers, plan, plan_run};
+pub(crate) use plan::{Containers, add_stays_below, plan, plan_run};
 pub(crate) use protection::Protection;
 pub(crate) use purge::{Purging, drop_empty, purge_if};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};

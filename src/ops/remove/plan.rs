@@ -363,6 +363,36 @@ fn plan_container(
     Ok(())
 }
 
+/// Adds to a plan what is below a folder in a container and stays when the artifacts there go.
+///
+/// # Errors
+/// [`Error`] if the folder cannot be listed; one that this user may not read stays as a whole.
+pub(crate) fn add_stays_below(
+    base: &Base,
+    plan: &mut RemovalPlan,
+    folder: &str,
+    monitor: &dyn Monitor,
+) -> Result<(), Error> {
+    let path = Path::new(folder);
+    let stays = match list_readable(base, path, monitor)? {
+        Some(contents) => {
+            let is_below =
+                |artifact: &&Artifact| Path::new(&artifact.location().path()).starts_with(path);
+            let artifacts: Vec<Artifact> = plan.artifacts().filter(is_below).cloned().collect();
+            unknown(folder, &contents, &artifacts)
+        }
+        None => vec![PathBuf::new()],
+    };
+    for stays in stays {
+        let stays = path.join(stays);
+        // The listing of the whole container has them already.
+        if !plan.stays.contains(&stays) {
+            plan.stays.push(stays);
+        }
+    }
+    Ok(())
+}
+
 /// Lists a container; `None` if this user may not read all of it: then it stays.
 fn list_readable(
     base: &Base,
