@@ -576,3 +576,64 @@ def test_no_change_goes_on_once_another_host_has_the_catalog(base: Path) -> None
     with dalsegno.Registry(base) as registry:
         noted = [row.dataset for row in registry.list(refresh=False, iteration=10)]
         assert sorted(name for name in noted if name is not None) == ["b", "crop1"]
+
+
+def changes(registry: dalsegno.Registry) -> list[Callable[[], object]]:
+    """Calls that change the catalog, and that no note stands for."""
+    path = registry.base / "mito" / "validation.zarr"
+    return [
+        lambda: registry.pin("kept", path, reason="test"),
+        lambda: registry.pin("kept", run="mito", reason="test"),
+        lambda: registry.unpin("kept"),
+        lambda: registry.remove(path),
+        lambda: registry.remove(run="mito"),
+        lambda: registry.remove_run("mito"),
+        lambda: registry.rename_run("mito", "other"),
+        lambda: registry.restore(path=path),
+        lambda: registry.empty_trash(),
+        lambda: registry.undo(1),
+        lambda: registry.scan(),
+        lambda: registry.refresh(),
+        lambda: registry.verify(repair=True),
+    ]
+
+
+@pytest.mark.parametrize("spoil", BAD_COPIES)
+def test_without_a_copy_a_change_names_the_host_to_do_it_on(
+    base: Path, spoil: Callable[[Path], None]
+) -> None:
+    leave_host(base)
+    spoil(base / ".dalsegno" / "published.sqlite3")
+    with dalsegno.Registry(base) as registry:
+        for change in changes(registry):
+            with pytest.raises(errors.CatalogElsewhereError, match="on host node1"):
+                change()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user of another number needs root")
+def test_writing_over_data_of_another_user_notes_nothing(base: Path) -> None:
+    path = written(base, 1)
+    leave_host(base)
+    inbox = base / ".dalsegno" / "inbox"
+    inbox.mkdir(exist_ok=True)
+    for folder in (*list(base.parents)[:3], base / ".dalsegno", inbox):
+        folder.chmod(0o777)
+    before = sorted(inbox.iterdir())
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with dalsegno.Registry(base) as registry:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                try:
+                    with registry.writing(path):
+                        status = 2
+                except errors.OfAnotherUserError:
+                    status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    notes = [path for path in inbox.rglob("*.jsonl") if path not in before]
+    assert not any('"failed"' in path.read_text() for path in notes)

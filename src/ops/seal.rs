@@ -156,6 +156,30 @@ pub(crate) fn notes(
     Ok(noted.collect())
 }
 
+/// Refuses a note about data of another user, which the fold would refuse. What is not there, or
+/// cannot be looked at, passes.
+///
+/// # Errors
+/// [`Error::OfAnotherUser`]; [`Error::Storage`] if the base directory cannot be read.
+pub(crate) fn require_own(base: &Base, key: &Key, user: u32) -> Result<(), Error> {
+    let sealing = Sealing::new(base, [key], SealOptions::default(), &Silent);
+    let options = WalkOptions {
+        threads: 1,
+        ..WalkOptions::default()
+    };
+    let looks = sealing.looks(|_| true);
+    store::look_at(base, options, &Silent, looks, |event| match event {
+        Event::Looked(_, Some(sight))
+            if sight.owner.is_some_and(|owner| !takes_word(user, owner)) =>
+        {
+            Err(Error::OfAnotherUser {
+                path: sealing.path(key),
+            })
+        }
+        _ => Ok(()),
+    })
+}
+
 /// Whether the word of a user is taken from the inbox about data of this owner.
 pub(crate) fn takes_word(user: u32, owner: u32) -> bool {
     // Root may write any data, so its word is taken about all of it.

@@ -127,6 +127,22 @@ impl Inbox {
         Ok(seals)
     }
 
+    /// Leaves a note that the data of a key is not whole; with `if_written`, only if something is at
+    /// its path.
+    ///
+    /// # Errors
+    /// As [`Inbox::note`]; [`Error::OfAnotherUser`](crate::Error::OfAnotherUser) if the data is
+    /// another user's and this user is not root: nothing is noted then.
+    pub fn fail(&self, key: Key, if_written: bool) -> Result<()> {
+        let path = self.base().join(layout::locate(&key).path());
+        // What cannot be looked at may be there.
+        if if_written && !path.try_exists().unwrap_or(true) {
+            return Ok(());
+        }
+        seal::require_own(&self.base, &key, agent::user())?;
+        self.note(Note::Failed(key))
+    }
+
     /// The key of what is, or will be, at a path, absolute or relative to the base directory,
     /// without the catalog: the one that a note in the inbox records there, else the one that the
     /// layout reads from the path.

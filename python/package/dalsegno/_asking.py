@@ -107,6 +107,7 @@ class Asking(Core):
                 findings name those that differ from their seal.
             progress: See :meth:`scan`.
         """
+        self._native.require_here()
         wanted = self._selection(selection)
         found = self._look(wanted, all, measure, progress)
         self._matched(wanted, stacklevel=3)
@@ -141,6 +142,7 @@ class Asking(Core):
             progress: ``True`` for a bar of tqdm, ``False`` for none, ``None`` for one if tqdm is
                 installed and stderr is a terminal, or a callable that takes a :class:`Progress`.
         """
+        self._native.require_here()
         number = arguments.count(threads, what="threads")
         wanted = self._selection({"run": run, "kind": kind})
         with reporting(progress) as report:
@@ -172,6 +174,8 @@ class Asking(Core):
             repair: Correct the catalog if that loses nothing. Data is never touched.
             progress: See :meth:`scan`.
         """
+        if repair:
+            self._native.require_here()
         how = {
             "measure": measure,
             "quick": quick,

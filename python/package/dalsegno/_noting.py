@@ -45,6 +45,8 @@ class Noting(Core):
         """
         if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be pinned, either by targets or by a selection")
+        # Before the question what is named: without a published copy that has no answer.
+        self._native.require_here()
         wanted, chosen = self._bound(targets, selection)
         try:
             return build(PinChange, self._native.pin(name, reason, wanted, chosen))
@@ -64,6 +66,7 @@ class Noting(Core):
         Raises:
             NoPinError: There is no such pin.
         """
+        self._native.require_here()
         wanted, chosen = self._bound(targets, selection)
         change = build(PinChange, self._native.unpin(name, wanted, chosen))
         if change.artifacts == 0:

@@ -77,5 +77,6 @@ class Remembering(Core):
         Raises:
             NothingToUndoError, NotUndoableError, UndoneAlreadyError, UndoTooLateError, ChangedSinceOperationError
         """
+        self._native.require_here()
         number = operation.id if isinstance(operation, Operation) else operation
         return build(Undone, self._native.undo(None if number == "last" else number))

@@ -73,6 +73,7 @@ class Removing(Asking, Noting):
         """
         if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be removed, either by targets or by a selection")
+        self._native.require_here()
         how = {
             "reason": reason,
             "keep": arguments.keep(keep),
@@ -112,6 +113,7 @@ class Removing(Asking, Noting):
             PinnedError: Something is pinned; nothing is removed.
             NestedArtifactError: Another run lies in its folder.
         """
+        self._native.require_here()
         how = {
             "reason": reason,
             "keep": arguments.keep(keep),
@@ -151,6 +153,8 @@ class Removing(Asking, Noting):
             RunTakenError: The new name is taken, on disk, in the catalog or in the trash.
             RunActiveError: Data was written within the last hour.
         """
+        if not dry_run:
+            self._native.require_here()
         names = (self._run(run), arguments.text(to, numbers=False))
         return build(Renamed, self._native.rename_run(*names, dry_run, active, reason))
 
@@ -245,6 +249,8 @@ class Removing(Asking, Noting):
         given = [removal is not None, path is not None, bool(arguments.given(selection))]
         if sum(given) != 1:
             raise TypeError("name what is to be restored: a removal, a path or a selection")
+        if not dry_run:
+            self._native.require_here()
         if isinstance(removal, GcReport):
             if not removal.removals:
                 raise ValueError("that plan took nothing")
@@ -288,6 +294,7 @@ class Removing(Asking, Noting):
         """
         if older_than is not None and removals is not None:
             raise ValueError("give either an age or removals")
+        self._native.require_here()
         length = None if older_than is None else arguments.seconds(older_than)
         ids = None
         if removals is not None:

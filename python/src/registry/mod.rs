@@ -24,6 +24,7 @@ use pyo3::prelude::*;
 pub(crate) use self::noting::{Measured, score_of};
 use crate::ask;
 use crate::call::{OpenArguments, Shared, Watch, quick, run, whole};
+use crate::errors::raise;
 use crate::values::plain;
 
 /// One base directory and its catalog.
@@ -238,6 +239,15 @@ impl PyRegistry {
                 shared: Shared::new(how, Some(registry)),
             })
         })
+    }
+
+    /// Refuses a change that no note stands for, on a host without the catalog. Asked first: whether
+    /// the published copy answers does not matter then.
+    fn require_here(&self, py: Python<'_>) -> PyResult<()> {
+        match &self.elsewhere {
+            Some(elsewhere) => Err(raise(py, &elsewhere.refusal())),
+            None => Ok(()),
+        }
     }
 
     #[getter]

@@ -284,10 +284,7 @@ impl PyRegistry {
             self.noting(py, None, move |shared, _| {
                 let key = key_to_note(shared, &inbox, &target)?;
                 let path = inbox.base().join(layout::locate(&key).path());
-                // What cannot be looked at may be there.
-                if !if_written || path.try_exists().unwrap_or(true) {
-                    inbox.note(Note::Failed(key))?;
-                }
+                inbox.fail(key, if_written)?;
                 Ok(path)
             })
         })
