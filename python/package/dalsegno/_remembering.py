@@ -75,7 +75,9 @@ class Remembering(Core):
         undone; the result says which.
 
         Raises:
-            NothingToUndoError, NotUndoableError, UndoneAlreadyError, UndoTooLateError, ChangedSinceOperationError
+            NothingToUndoError: Nothing can be undone.
+            NotUndoableError, UndoneAlreadyError, UndoTooLateError: This one cannot be undone.
+            ChangedSinceOperationError: What it did was changed since.
         """
         self._native.require_here()
         number = operation.id if isinstance(operation, Operation) else operation
