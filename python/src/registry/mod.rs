@@ -244,10 +244,10 @@ impl PyRegistry {
     /// Refuses a change that no note stands for, on a host without the catalog. Asked first: whether
     /// the published copy answers does not matter then.
     fn require_here(&self, py: Python<'_>) -> PyResult<()> {
-        match &self.elsewhere {
+        whole(py, || match &self.elsewhere {
             Some(elsewhere) => Err(raise(py, &elsewhere.refusal())),
             None => Ok(()),
-        }
+        })
     }
 
     #[getter]
