@@ -21,6 +21,7 @@ pub(crate) struct LeftAlone {
 
 impl LeftAlone {
     /// The number of its folders.
+    #[cfg(feature = "cli")]
     pub(crate) fn count(&self) -> usize {
         self.reasons.len() + self.passed_over
     }
