@@ -202,6 +202,19 @@ pub enum Error {
         /// Path of the row that the data is of.
         owner: PathBuf,
     },
+    /// What was to be removed is not at its path, and by its time its data is at another one: a
+    /// folder above it was renamed by hand, and its row did not follow.
+    #[error(
+        "{} is gone, and its data is, by its time, in {}: a folder was renamed by hand",
+        .path.display(),
+        .found.display()
+    )]
+    RenamedByHand {
+        /// Where the data was.
+        path: PathBuf,
+        /// Where it is, or the first of several such places.
+        found: PathBuf,
+    },
     /// A seal was to be noted for the host that has the catalog, and that host takes no word about
     /// data of another user. Its owner and root may say it.
     #[error("a seal of {} cannot be noted: it is about data of another user", .path.display())]
@@ -315,7 +328,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 114] = [
+    pub const CODES: [&'static str; 115] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -412,6 +425,7 @@ impl Error {
         "pinned-elsewhere",
         "best-linked",
         "of-another-run",
+        "renamed-by-hand",
         "of-another-user",
         "run-taken",
         "run-active",
@@ -460,6 +474,7 @@ impl Error {
             Self::PinnedElsewhere { .. } => "pinned-elsewhere",
             Self::BestLinked { .. } => "best-linked",
             Self::OfAnotherRun { .. } => "of-another-run",
+            Self::RenamedByHand { .. } => "renamed-by-hand",
             Self::OfAnotherUser { .. } => "of-another-user",
             Self::RunTaken { .. } => "run-taken",
             Self::RunActive { .. } => "run-active",
@@ -505,6 +520,7 @@ impl Error {
             | Self::PinnedElsewhere { path, .. }
             | Self::BestLinked { path, .. }
             | Self::OfAnotherRun { path, .. }
+            | Self::RenamedByHand { path, .. }
             | Self::OfAnotherUser { path }
             | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
@@ -614,6 +630,7 @@ impl Error {
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
             "of-another-run" => Hint::FollowOrForce,
+            "renamed-by-hand" => Hint::NameBackOrForce,
             "of-another-user" => Hint::SealAtKeeper,
             "best-link" => Hint::MendBestLink,
             "run-taken" => match self {

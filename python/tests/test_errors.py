@@ -71,6 +71,7 @@ def test_a_code_that_has_no_class_is_an_error_all_the_same() -> None:
         ("ReadOnlyError", PermissionError),
         ("PinnedError", PermissionError),
         ("OfAnotherRunError", PermissionError),
+        ("RenamedByHandError", PermissionError),
         ("LockTimeoutError", TimeoutError),
         ("NotRecordedError", LookupError),
         ("InterruptedError", builtins.InterruptedError),
@@ -216,6 +217,23 @@ def test_data_of_another_run_is_not_sealed_pinned_or_scored(registry: dalsegno.R
             call()
         assert "verify" in str(caught.value.hint)
     assert registry.pins() == [] and list(registry.scores()) == []
+
+
+def test_the_row_of_data_that_was_renamed_by_hand_is_not_removed(
+    registry: dalsegno.Registry,
+) -> None:
+    path = registry.base / "a/validation.zarr/1/v/prediction"
+    write_array(path)
+    registry.scan()
+    (row,) = registry.list(run="a")
+    (registry.base / "a/validation.zarr/1").rename(registry.base / "a/validation.zarr/1_old")
+    with pytest.raises(errors.RenamedByHandError) as caught:
+        registry.remove(row)
+    assert "1_old" in str(caught.value) and "force_pinned" in str(caught.value.hint)
+    done = registry.remove(row, keep_going=True)
+    assert [skipped.code for skipped in done.skipped] == ["renamed-by-hand"]
+    registry.remove(row, force_pinned=True)
+    assert registry.list(run="a") == []
 
 
 def test_the_library_speaks_of_calls_where_the_caller_is_python() -> None:

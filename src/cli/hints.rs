@@ -247,6 +247,11 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "let rows, pins and scores follow their data with: dalsegno verify --repair; in rm, \
              --force-pinned removes it all the same"
         }
+        Hint::NameBackOrForce => {
+            "give the folder its old name back with mv; or, if it is that of a run or a container, \
+             let the rows follow with: dalsegno verify --repair; in rm, --force-pinned takes the \
+             row out all the same, and leaves the data"
+        }
         Hint::SealAtKeeper => {
             "its owner, or root, can seal it here; on the host that has the catalog anyone who may \
              write the registry can: dalsegno seal PATH"

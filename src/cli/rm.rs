@@ -64,8 +64,8 @@ pub(super) struct Rm {
     /// Skip what cannot be removed, instead of removing nothing
     #[arg(long)]
     keep_going: bool,
-    /// Also remove what is pinned, what a best link of DaCapo protects, and what is the data of
-    /// another run by its time
+    /// Also remove what is pinned, what a best link of DaCapo protects, what is the data of another
+    /// run by its time, and rows whose data was renamed by hand
     #[arg(long)]
     force_pinned: bool,
     /// Also remove what a best link of DaCapo protects: the iterations that its checkpoints call

@@ -133,6 +133,8 @@ hints! {
     MendBestLink = "mend-best-link",
     /// Let the rows follow their data, or override that it is another run's.
     FollowOrForce = "follow-or-force",
+    /// Give the folder its old name back, let the rows follow, or take the rows out without data.
+    NameBackOrForce = "name-back-or-force",
     /// Seal it on the host that has the catalog, or let its owner seal it.
     SealAtKeeper = "seal-at-keeper",
     /// Delete from the trash what binds the name, or give another name.

@@ -218,7 +218,7 @@ fn owned_by(base: &Base, path: &str, twins: Vec<Artifact>) -> Option<Error> {
 
 /// Whether what is at a path, of the time that a row says, has the row's size too. Compared for
 /// files only: an array would have to be counted.
-fn may_own(base: &Base, row: &Artifact, path: &str) -> bool {
+pub(crate) fn may_own(base: &Base, row: &Artifact, path: &str) -> bool {
     has_bytes(base, row.key.kind(), row.size.map(|size| size.bytes), path)
 }
 

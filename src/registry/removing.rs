@@ -146,8 +146,9 @@ impl Registry {
 
     /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that
     /// their run had before a rename by hand, and the items that hold such data without a row, that
-    /// another registry lies in, that are another run's by their times, or that this user may not
-    /// move: carrying the plan out would refuse or skip them. Changes nothing.
+    /// another registry lies in, that are another run's by their times, whose data was renamed by
+    /// hand, or that this user may not move: carrying the plan out would refuse or skip them.
+    /// Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if a best link or the catalog cannot be read.

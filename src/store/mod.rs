@@ -46,10 +46,10 @@ pub use listings::{
 };
 pub(crate) use look::unreadable;
 pub use look::{
-    BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
-    best_links, changed_at, escape, file_bytes, has_group_metadata, is_array, is_group_file,
-    is_trashed_array, links_into, list_container, list_trashed_container, look_at, metadata_bytes,
-    path_state, registries_below, walk_from, written_at,
+    BestLink, ContainerListing, Event, Expected, Look, NameIn, Notice, NoticeClass, PathState,
+    WalkOptions, best_links, changed_at, escape, file_bytes, has_group_metadata, is_array,
+    is_group_file, is_trashed_array, links_into, list_container, list_trashed_container, look_at,
+    metadata_bytes, names_in, path_state, registries_below, walk_from, written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, check_purge, purge};
 pub use trash::{

@@ -148,6 +148,39 @@ fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow
 }
 
 #[test]
+fn the_row_of_a_folder_that_was_renamed_by_hand_is_not_removed_without_a_word() {
+    let world = World::scanned();
+    let at = |path: &str| world.base.join(path);
+    let old = "mito/validation.zarr/1000/crop1";
+    fs::rename(at(old), at("mito/validation.zarr/1000/crop1_old")).unwrap();
+    let text = world.transcript(&format!("rm {old} --dry-run"));
+    assert!(
+        text.contains("2 of 2 artifacts, ? (not counted) must stay"),
+        "{text}"
+    );
+    let text = world.transcript(&format!("rm {old} --yes"));
+    assert!(text.contains("error[renamed-by-hand]"), "{text}");
+    assert!(text.contains("1000/crop1_old/"), "{text}");
+    assert!(
+        text.contains("verify --repair") && text.contains("--force-pinned"),
+        "{text}"
+    );
+    assert!(text.contains("exit 1"), "{text}");
+    let text = world.transcript(&format!("rm {old} --yes --keep-going"));
+    assert!(
+        text.contains("nothing was removed") && text.contains("exit 3"),
+        "{text}"
+    );
+    // Also after the repair, which gives the data rows of its own.
+    world.transcript("verify --repair");
+    let text = world.transcript(&format!("rm {old} --yes"));
+    assert!(text.contains("error[renamed-by-hand]"), "{text}");
+    let text = world.transcript(&format!("rm {old} --yes --force-pinned"));
+    assert!(text.contains("removed 2 artifacts"), "{text}");
+    assert!(at("mito/validation.zarr/1000/crop1_old/prediction/.zarray").exists());
+}
+
+#[test]
 fn a_run_that_may_not_be_opened_is_not_movable_and_says_whose_it_is() {
     use std::os::unix::fs::PermissionsExt;
 

@@ -274,6 +274,32 @@ fn the_row_of_data_that_has_disappeared_goes_and_is_reported() {
 }
 
 #[test]
+fn the_row_of_data_that_was_renamed_since_stays_and_the_rest_goes() {
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    let at = |path: &str| folder.path().join(path);
+    fs::rename(
+        at("mito/validation.zarr/9000"),
+        at("mito/validation.zarr/9000_old"),
+    )
+    .unwrap();
+    let report = apply(&registry, &plan.file, TrashKeep::No);
+    let codes: Vec<_> = report.skipped.iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["renamed-by-hand"; 3]);
+    assert_eq!((report.artifacts, report.missing), (9, 0));
+    assert!(paths(&registry).contains(&prediction(9000)));
+
+    // A container that is emptied, and was renamed.
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    let at = |path: &str| folder.path().join(path);
+    fs::rename(at("mito"), at("mito2")).unwrap();
+    let report = apply(&registry, &plan.file, TrashKeep::No);
+    let codes: Vec<_> = report.skipped.iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["renamed-by-hand"; 6]);
+}
+
+#[test]
 fn what_went_to_the_trash_comes_back_as_it_was() {
     let (folder, registry) = runs();
     let plan = registry.plan_gc(&keep_last(1)).unwrap();

@@ -136,6 +136,11 @@ WORDS: dict[str, str] = {
         "let rows, pins and scores follow their data with verify(repair=True); or remove it all "
         "the same with force_pinned=True"
     ),
+    "name-back-or-force": (
+        "give the folder its old name back; or, if it is that of a run or a container, let the "
+        "rows follow with verify(repair=True); force_pinned=True takes the row out all the same, "
+        "and leaves the data"
+    ),
     "seal-at-keeper": (
         "its owner, or root, can seal it here; on the host that has the catalog anyone who may "
         "write the registry can, with seal()"

@@ -58,8 +58,8 @@ class Removing(Asking, Noting):
             keep: How long the data can be restored: ``True`` until the trash is emptied, ``"72h"``,
                 ``False`` not at all; ``None`` takes the setting of ``config.toml``, or not at all.
             keep_going: Leave out what cannot be removed, rather than removing nothing.
-            force_pinned: Remove also what a pin or a best link binds, and what is another run's by
-                its time.
+            force_pinned: Remove also what a pin or a best link binds, what is another run's by its
+                time, and rows whose data was renamed by hand.
             ignore_best_links: Remove also what a best link of DaCapo binds.
             keep_parents: Leave the folders that are empty then, as DaCapo does.
 
@@ -67,6 +67,7 @@ class Removing(Asking, Noting):
             NotRecordedError: A target is not recorded.
             PinnedError, BestLinkedError: Something binds one.
             OfAnotherRunError: One is the data of another run, renamed by hand.
+            RenamedByHandError: One is gone, and its data is at another path.
             Error: One cannot be removed; then everything is as before.
             TypeError: Neither targets nor a selection is given, so that nothing removes everything
                 by accident.
@@ -111,6 +112,7 @@ class Removing(Asking, Noting):
         Raises:
             NotRecordedError: Nothing is recorded of the run.
             PinnedError: Something is pinned; nothing is removed.
+            RenamedByHandError: Something is gone, and its data is at another path.
             NestedArtifactError: Another run lies in its folder.
         """
         self._native.require_here()

@@ -586,6 +586,12 @@ class OfAnotherRunError(Error, PermissionError):
     code = "of-another-run"
 
 
+class RenamedByHandError(Error, PermissionError):
+    """Its data is, by its time, at another path: a folder was renamed by hand."""
+
+    code = "renamed-by-hand"
+
+
 class OfAnotherUserError(Error, PermissionError):
     """A seal of another user's data was to be noted, and the host with the catalog takes none."""
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::context::Removing;
 use super::foreign::of_other_runs;
+use super::moved::Moved;
 use super::plan::{PlannedItem, RemovalPlan};
 use super::protection::Protection;
 use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
@@ -21,8 +22,8 @@ use crate::store::{Base, StorageError};
 
 /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that their
 /// run had before a rename by hand, and the items that hold such data without a row, that another
-/// registry lies in, that are another run's by their times, or that this user may not move. Changes
-/// nothing.
+/// registry lies in, that are another run's by their times, whose data was renamed by hand, or that
+/// this user may not move. Changes nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link or the catalog cannot be read.
@@ -64,7 +65,8 @@ pub(crate) fn protected(
     }
     let mut held = transaction::holding_registries(base, plan, &Silent)?;
     if !options.force_pinned {
-        held.extend(of_other_runs(catalog, base, plan, &Silent)?);
+        let mut moved = Moved::new(base, plan, |item| held.contains_key(&item.path));
+        held.extend(of_other_runs(catalog, base, plan, &mut moved, &Silent)?);
     }
     for item in &plan.items {
         if held.contains_key(&item.path) {

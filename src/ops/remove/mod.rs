@@ -49,6 +49,10 @@
 //! NFS may, is gone as it was to be. Everything is put back and the removal begins again: the row
 //! goes without data. What is written at that path by then is never taken: the removal fails.
 //!
+//! # What others rename
+//! A row whose data is gone goes, unless the data is, by its time, at another path, because a folder
+//! above it was renamed by hand: then the removal is refused. See `moved`.
+//!
 //! # Containers
 //! A container that was selected goes by one rename if everything in it belongs to the removal or
 //! is zarr's own group metadata; so does one that a policy empties. Others stay. This is checked
@@ -82,6 +86,7 @@ mod carry_out;
 mod context;
 mod foreign;
 pub(crate) mod manifest;
+mod moved;
 mod others;
 mod path;
 mod plan;

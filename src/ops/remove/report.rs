@@ -21,7 +21,8 @@ pub struct RemoveOptions {
     pub keep: TrashKeep,
     /// Skip what cannot be removed, instead of removing nothing.
     pub keep_going: bool,
-    /// Remove even what a pin or a best link binds, and what is another run's by its time.
+    /// Remove even what a pin or a best link binds, what is another run's by its time, and rows whose
+    /// data was renamed by hand.
     pub force_pinned: bool,
     /// Remove even what a best link of DaCapo binds.
     pub ignore_best_links: bool,

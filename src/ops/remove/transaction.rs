@@ -1,11 +1,12 @@
 //! The transaction of a removal: steps 1 to 6, and putting everything back if one fails.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::context::{Checked, Removing};
 use super::foreign::of_other_runs;
 use super::manifest;
+use super::moved::Moved;
 use super::path::folder_of_run;
 use super::plan::{Obstacle, PlannedItem, RemovalPlan, unknown};
 use super::protection::Protection;
@@ -13,7 +14,7 @@ use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
 use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::artifact::ArtifactId;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
@@ -47,11 +48,13 @@ struct Done {
 }
 
 /// What earlier rounds of a removal found.
-struct Known {
+struct Known<'a> {
     /// The errors of items that are left out.
     unmovable: HashMap<String, Error>,
     /// What was at each path when it was first checked. Nothing else is taken.
     seen: HashMap<String, Option<store::EntryId>>,
+    /// Looks for what is gone under other names; `None` if that is no reason to stop.
+    moved: Option<Moved<'a>>,
 }
 
 /// How often a removal begins again without what could not be moved, or is gone.
@@ -70,9 +73,12 @@ pub(crate) fn remove(
     let trash = Trash::open_or_create(on.base)?;
     // Before the turn to write: it reads every folder of what goes.
     let mut unmovable = holding_registries(on.base, plan, on.monitor)?;
-    // With `unchanged`, each time is compared with its row within the transaction.
-    if !options.force_pinned && !options.unchanged {
-        unmovable.extend(of_other_runs(on.catalog, on.base, plan, on.monitor)?);
+    let stays = |item: &PlannedItem| unmovable.contains_key(&item.path);
+    let mut moved = (!options.force_pinned).then(|| Moved::new(on.base, plan, stays));
+    // With `unchanged`, each time is compared with its row within the transaction, where what is
+    // gone is looked for too.
+    if let Some(moved) = moved.as_mut().filter(|_| !options.unchanged) {
+        unmovable.extend(of_other_runs(on.catalog, on.base, plan, moved, on.monitor)?);
     }
     if !options.keep_going
         && let Some(planned) = plan
@@ -86,13 +92,14 @@ pub(crate) fn remove(
     let mut known = Known {
         unmovable,
         seen: HashMap::new(),
+        moved,
     };
     let mut rounds = 1;
     loop {
         // A new id each round: the folder of the last round may still be there.
         let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
         let mut done = Done::default();
-        match remove_once(on, plan, options, &trash, &id, &known, &mut done) {
+        match remove_once(on, plan, options, &trash, &id, &mut known, &mut done) {
             Ok(report) => return Ok(report),
             Err(error) => {
                 let is_back = roll_back(on, &trash, &id, &mut done);
@@ -136,7 +143,7 @@ fn remove_once(
     options: &RemoveOptions,
     trash: &Trash,
     id: &RemovalId,
-    known: &Known,
+    known: &mut Known<'_>,
     done: &mut Done,
 ) -> Result<RemovalReport, Error> {
     let mut skipped = Vec::new();
@@ -216,7 +223,7 @@ fn check<'a>(
     change: &Change<'_>,
     plan: &'a RemovalPlan,
     options: &RemoveOptions,
-    known: &Known,
+    known: &mut Known<'_>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Checked<'a>>, Error> {
     // A transaction that a crash's leftovers stopped runs this again.
@@ -261,7 +268,52 @@ fn check<'a>(
             Err(error) => return Err(error),
         }
     }
+    if let Some(moved) = &mut known.moved {
+        leave_out_moved(on.base, change, moved, options, &mut checked, skipped)?;
+    }
     Ok(checked)
+}
+
+/// Leaves out, or refuses, what is gone and lives on under another name. Most of it was looked for
+/// before the transaction.
+fn leave_out_moved(
+    base: &Base,
+    change: &Change<'_>,
+    moved: &mut Moved<'_>,
+    options: &RemoveOptions,
+    checked: &mut Vec<Checked<'_>>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<(), Error> {
+    let mut gone = Vec::new();
+    for (number, Checked { planned, item }) in checked.iter().enumerate() {
+        let is_gone = |row: &&Artifact| item.is_none() || planned.missing.contains(&row.id);
+        if item.is_none() || !planned.missing.is_empty() {
+            let rows = planned.artifacts.iter().filter(is_gone);
+            gone.extend(rows.map(|row| (number, row)));
+        }
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut errors: BTreeMap<usize, Error> = BTreeMap::new();
+    for (number, error) in moved.find(gone, |place| change.at(place))? {
+        errors.entry(number).or_insert(error);
+    }
+    if !options.keep_going
+        && let Some((_, error)) = errors.pop_first()
+    {
+        return Err(error);
+    }
+    let mut number = 0;
+    checked.retain(|Checked { planned, .. }| {
+        let error = errors.remove(&number);
+        number += 1;
+        if let Some(error) = &error {
+            skipped.push(Skipped::new(base.path().join(&planned.path), error));
+        }
+        error.is_none()
+    });
+    Ok(())
 }
 
 /// The error of an item that this user may not move, or may not read in full, as its check finds
