@@ -1,5 +1,10 @@
 #!/usr/bin/env bash
 # Runs every check of the project, from a clean clone on. Stops at the first that fails.
+#
+# usage: tests/all.sh [--full]
+#
+# --full takes what is slow as a whole: faults at every system call, and on NFS every moment of a
+# kill and of a restart. Without it a sample of them.
 # Needs Rust with rustfmt and clippy; on Debian, as root, it installs the rest by itself.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,6 +16,22 @@ export DALSEGNO_REQUIRE_ALL=1
 # The environment of the caller names no registry.
 unset DALSEGNO_BASE DALSEGNO_CATALOG DALSEGNO_UPDATE
 
+case "${1:-}" in
+    --full)
+        form=full minutes=60 nfs=(--full)
+        unset DALSEGNO_ONE_IN
+        ;;
+    "")
+        form=short minutes=30 nfs=()
+        # One fault in so many: see tests/child/fault.rs.
+        export DALSEGNO_ONE_IN="${DALSEGNO_ONE_IN:-3}"
+        ;;
+    *)
+        sed -n 's/^# usage: /usage: /p' tests/all.sh >&2
+        exit 2
+        ;;
+esac
+
 target="${CARGO_TARGET_DIR:-target}"
 mkdir -p "$target"
 target="$(cd "$target" && pwd)"
@@ -21,7 +42,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'echo "FAILED: $step" >&2' ERR
 
 cat <<EOF
-Every check of dalsegno. On 2 cores it takes about 30 minutes, and less if
+Every check of dalsegno, in its ${form} form. On 2 cores it takes about $minutes minutes, and less if
 $target holds what an earlier run built.
 That folder grows to about 9 GB; tools and Python packages are installed into it.
 EOF
@@ -207,7 +228,7 @@ begin "removal on NFS: a server and two clients in a virtual machine"
 status=0
 package="$(cd python/tests && "$python_venv/bin/python" -c \
     'import dalsegno, os; print(os.path.dirname(dalsegno.__file__))')"
-DALSEGNO_BIN="$target/debug/dalsegno" DALSEGNO_PACKAGE="$package" bash tests/nfs.sh || status=$?
+DALSEGNO_BIN="$target/debug/dalsegno" DALSEGNO_PACKAGE="$package" bash tests/nfs.sh "${nfs[@]}" || status=$?
 case $status in
     0) ;;
     77) leave_out "removal on NFS, because no virtual machine can be made here" ;;

@@ -332,6 +332,9 @@ fn sweep(case: Case, fault: Fault) {
             Fault::Error("ENOSPC") => format!("error=ENOSPC:when={number}+"),
             Fault::Error(error) => format!("error={error}:when={number}"),
         };
+        if only.is_none() && !fault::is_in_sample(&call, number) {
+            continue;
+        }
         if only.as_ref().is_none_or(|only| *only == point) {
             points += 1;
             let expression = format!("inject={call}:{injection}");

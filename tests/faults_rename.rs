@@ -209,7 +209,7 @@ fn points(action: &str, is_done: Check) -> Option<Vec<(String, usize)>> {
     let only = std::env::var("DALSEGNO_FAULT").ok();
     let is_asked = |(call, number): &(String, usize)| match &only {
         Some(only) => *only == format!("{call}:{number}"),
-        None => plain::is_in_sample(call, *number),
+        None => fault::is_in_sample(call, *number),
     };
     Some(calls.into_iter().filter(is_asked).collect())
 }

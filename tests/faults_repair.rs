@@ -150,7 +150,7 @@ fn a_repair_that_is_killed_touches_no_data_and_the_next_one_ends_it() {
     let (mut killed, mut tried) = (0, 0);
     for (call, number) in &points {
         let point = format!("{call}:{number}");
-        if only.as_ref().is_some_and(|only| *only != point) || !plain::is_in_sample(call, *number) {
+        if only.as_ref().is_some_and(|only| *only != point) || !fault::is_in_sample(call, *number) {
             continue;
         }
         tried += 1;

@@ -113,3 +113,13 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
     fs::set_permissions(to, from.metadata().unwrap().permissions()).unwrap();
 }
+
+/// Environment variable with a number: of the calls that are not renames, a sweep takes one in so
+/// many. Without it, every call. `tests/all.sh` sets it for its short form.
+pub(crate) const ONE_IN: &str = "DALSEGNO_ONE_IN";
+
+/// Whether a sweep takes a call: every rename, and the sample of the rest.
+pub(crate) fn is_in_sample(call: &str, number: usize) -> bool {
+    let one_in = std::env::var(ONE_IN).map_or(1, |text| text.parse().unwrap());
+    matches!(call, "renameat" | "renameat2" | "linkat") || number % one_in == 1 % one_in
+}

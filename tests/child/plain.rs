@@ -5,8 +5,7 @@ use std::process::Command;
 
 use dalsegno::testing::WITHOUT_NOREPLACE;
 
-/// Of the calls that are not renames, one in so many is in the sample.
-const ONE_IN: usize = 8;
+use crate::fault::ONE_IN;
 
 /// Whether this process is that second time.
 pub(crate) fn is_on() -> bool {
@@ -21,6 +20,8 @@ pub(crate) fn run_again(names: &[&str]) {
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(names).env(WITHOUT_NOREPLACE, "1");
+    // Only the renames differ.
+    command.env(ONE_IN, "8");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     print!("{said}");
@@ -35,10 +36,4 @@ pub(crate) fn name_of(call: &str) -> &str {
         "renameat" | "linkat" if is_on() => "renameat2",
         call => call,
     }
-}
-
-/// Whether a call is in the sample that the second time takes: every rename, and a part of the
-/// rest.
-pub(crate) fn is_in_sample(call: &str, number: usize) -> bool {
-    !is_on() || matches!(call, "renameat" | "linkat") || number % ONE_IN == 1
 }

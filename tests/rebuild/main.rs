@@ -16,6 +16,7 @@ mod child;
 #[path = "../common/agent.rs"]
 mod common_agent;
 mod elsewhere;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
 #[path = "../child/fault.rs"]
 mod fault;
 mod faults;
