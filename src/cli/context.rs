@@ -327,12 +327,18 @@ impl Context {
 
     /// A progress bar on a terminal, else a line from time to time; Ctrl-C cancels the work.
     pub(super) fn monitor(&self) -> Bar {
-        self.bar().interruptible()
+        self.bar("reading the catalog").interruptible()
     }
 
-    /// The same for work that Ctrl-C does not cancel.
-    pub(super) fn bar(&self) -> Bar {
-        Bar::new(self.terminal_err, self.global.quiet)
+    /// The same for work that Ctrl-C ends at once, or that it does not cancel.
+    pub(super) fn bar(&self, work: &'static str) -> Bar {
+        Bar::new(self.terminal_err, self.global.quiet, work)
+    }
+
+    /// Does work that no monitor hears of, with a bar.
+    pub(super) fn waiting<T>(&self, work: &'static str, call: impl FnOnce() -> T) -> T {
+        let _bar = self.bar(work);
+        call()
     }
 
     /// Makes the commands in a text such that they can be copied: adds `--base` if it was given,

@@ -302,7 +302,8 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let with_others = asked == of_runs && !command.no_refresh;
     let mut lines = Vec::new();
     let mut reserved = 0;
-    for row in registry.du(&filter, command.by.into())? {
+    let by = command.by.into();
+    for row in context.waiting("reading the catalog", || registry.du(&filter, by))? {
         reserved += row.reserved;
         if row.arrays > 0 {
             lines.push(Usage::of_group(row, command.by));

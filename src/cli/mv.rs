@@ -49,7 +49,7 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
     };
     let format = context.format(command.output);
     // For the prompt and the preview: the rename plans again in its own transaction.
-    let planned = registry.plan_rename(run, to)?;
+    let planned = context.waiting("planning", || registry.plan_rename(run, to))?;
     if command.dry_run {
         render::write_json(context, format, "rename", &planned)?;
         context.say(&format!(
@@ -81,7 +81,7 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
         // The consent covers what was shown: a run that became active since then is refused.
         .active(planned.active_at.is_some() || command.yes)
         .reason(command.reason.clone());
-    let report = registry.rename_run(run, to, &options)?;
+    let report = context.waiting("renaming", || registry.rename_run(run, to, &options))?;
     render::write_json(context, format, "rename", &report)?;
     context.say(&format!("renamed run {run} to {to}: {}", along(&report)));
     notices(context, &report);

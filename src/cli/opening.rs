@@ -75,7 +75,7 @@ impl Context {
     pub(super) fn options(&self) -> Options {
         let options = Options::new()
             .lock_timeout(self.global.lock_timeout)
-            .monitor(self.bar())
+            .monitor(self.bar("opening the catalog"))
             .interrupt(interrupt::ends_call)
             .spare_reserve(true)
             .on_wait(self.on_wait())

@@ -46,7 +46,8 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
     };
     let registry = context.open()?;
     let target = target(context, &registry, &command.subjects, name, "pin")?;
-    let change = registry.pin(name, command.reason.as_deref(), &target);
+    let reason = command.reason.as_deref();
+    let change = context.waiting("pinning", || registry.pin(name, reason, &target));
     if let (PinSelection::Filter(filter), Err(_)) = (&target, &change) {
         context.say_unmatched(&registry, filter)?;
     }

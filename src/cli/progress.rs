@@ -1,10 +1,12 @@
 //! Progress on stderr: on a terminal a bar for work that takes over a second, else a line every 30
-//! s.
+//! s. A thread of its own draws it, so it also moves while a single statement or call goes on.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -14,45 +16,52 @@ use crate::model::size::ByteCount;
 
 /// How long work goes on before a bar appears.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Ten frames a second look alive.
+const FRAME: Duration = Duration::from_millis(100);
 /// How often a line is printed if stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// A progress bar, hidden until the work has lasted a second.
 pub(super) struct Bar {
-    bar: Option<ProgressBar>,
+    counts: Arc<Counts>,
+    /// Ends with the sender: what draws, unless the command is quiet.
+    drawing: Option<(Sender<()>, JoinHandle<()>)>,
     /// While it lives, Ctrl-C cancels the work.
     working: Option<Working>,
-    quiet: bool,
-    start: Instant,
-    shown: AtomicBool,
-    phase: Mutex<(Option<Phase>, Option<u64>)>,
-    items: AtomicU64,
-    files: AtomicU64,
-    bytes: AtomicU64,
-    /// Milliseconds since `start` at which the next line or frame is due.
-    due: AtomicU64,
 }
 
 impl Bar {
-    pub(super) fn new(terminal: bool, quiet: bool) -> Self {
-        let bar = (terminal && !quiet).then(|| {
-            // Hidden until `show` gives it a target: short work must not flicker.
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-            let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        Self {
-            bar,
-            working: None,
-            quiet,
-            start: Instant::now(),
-            shown: AtomicBool::new(false),
+    /// The bar of work that is called `work` while no phase of it is known.
+    pub(super) fn new(terminal: bool, quiet: bool, work: &'static str) -> Self {
+        let counts = Arc::new(Counts {
+            work,
             phase: Mutex::new((None, None)),
             items: AtomicU64::new(0),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            due: AtomicU64::new(0),
+        });
+        let (ends, ended) = mpsc::channel();
+        let shown = Arc::clone(&counts);
+        let draw = move || {
+            let pause = |pause| ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+            match terminal {
+                true => draw_bar(&shown, pause),
+                false => print_lines(&shown, pause),
+            }
+        };
+        // Without a thread the work goes on unseen.
+        let drawing = (!quiet)
+            .then(|| {
+                thread::Builder::new()
+                    .name("progress".to_owned())
+                    .spawn(draw)
+            })
+            .and_then(Result::ok)
+            .map(|thread| (ends, thread));
+        Self {
+            counts,
+            drawing,
+            working: None,
         }
     }
 
@@ -61,11 +70,68 @@ impl Bar {
         self.working = Some(Working::begin());
         self
     }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some((ends, thread)) = self.drawing.take() {
+            drop(ends);
+            // What is printed next must not stand behind the bar.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Shows a bar until `pause` says that the work is over. Short work must not flicker.
+fn draw_bar(counts: &Counts, pause: impl Fn(Duration) -> bool) {
+    let start = std::time::Instant::now();
+    if !pause(PATIENCE) {
+        return;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let bar = bar.with_elapsed(start.elapsed());
+    loop {
+        bar.set_message(counts.text());
+        bar.tick();
+        if !pause(FRAME) {
+            return bar.finish_and_clear();
+        }
+    }
+}
+
+/// Prints a line from time to time until `pause` says that the work is over.
+fn print_lines(counts: &Counts, pause: impl Fn(Duration) -> bool) {
+    while pause(LINE_EVERY) {
+        // A closed stderr must not stop the work.
+        let _ = writeln!(std::io::stderr().lock(), "{}", counts.text());
+    }
+}
+
+/// What was done so far.
+struct Counts {
+    /// What the work is called while no phase of it is known.
+    work: &'static str,
+    phase: Mutex<(Option<Phase>, Option<u64>)>,
+    items: AtomicU64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counts {
+    fn set(&self, phase: Option<Phase>, items: Option<u64>) {
+        // A panic elsewhere while the lock was held does not matter for a display.
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (phase, items);
+        // Each phase counts from zero; its total is of this phase.
+        for count in [&self.items, &self.files, &self.bytes] {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
 
     fn text(&self) -> String {
-        // A panic elsewhere while the lock was held does not matter for a display.
         let (phase, total) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = phase.map_or(String::new(), |phase| phase.to_string());
+        let mut text = phase.map_or(self.work.to_owned(), |phase| phase.to_string());
         // Relaxed: the numbers are for display, and need not be of one moment.
         let (items, files) = (
             self.items.load(Ordering::Relaxed),
@@ -90,69 +156,26 @@ impl Bar {
         }
         text
     }
-
-    fn show(&self) {
-        let elapsed = self.start.elapsed();
-        let (wait, every) = match self.bar {
-            // Ten frames a second look alive, and cost the workers next to nothing.
-            Some(_) => (PATIENCE, Duration::from_millis(100)),
-            None => (LINE_EVERY, LINE_EVERY),
-        };
-        let now = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let due = self.due.load(Ordering::Relaxed);
-        if self.quiet || elapsed < wait || now < due {
-            return;
-        }
-        let next = now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        // Workers call this from many threads: the one that moves `due` on is the one that draws.
-        let claimed = self
-            .due
-            .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
-        if claimed.is_err() {
-            return;
-        }
-        match &self.bar {
-            Some(bar) => {
-                if !self.shown.swap(true, Ordering::Relaxed) {
-                    bar.set_draw_target(ProgressDrawTarget::stderr());
-                }
-                bar.set_message(self.text());
-                bar.tick();
-            }
-            None => {
-                // A closed stderr must not stop the work.
-                let _ = writeln!(std::io::stderr().lock(), "{}", self.text());
-            }
-        }
-    }
 }
 
 impl Monitor for Bar {
     fn begin(&self, phase: Phase, items: Option<u64>) {
-        // Each phase counts from zero; its total is of this phase.
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (Some(phase), items);
-        for count in [&self.items, &self.files, &self.bytes] {
-            count.store(0, Ordering::Relaxed);
-        }
+        self.counts.set(Some(phase), items);
     }
 
     fn advance(&self, progress: Progress) {
-        self.items.fetch_add(progress.items, Ordering::Relaxed);
-        self.files.fetch_add(progress.files, Ordering::Relaxed);
-        self.bytes.fetch_add(progress.bytes, Ordering::Relaxed);
-        self.show();
+        let counts = &self.counts;
+        counts.items.fetch_add(progress.items, Ordering::Relaxed);
+        counts.files.fetch_add(progress.files, Ordering::Relaxed);
+        counts.bytes.fetch_add(progress.bytes, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.counts.set(None, None);
     }
 
     fn is_cancelled(&self) -> bool {
         self.working.is_some() && interrupt::is_interrupted()
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
     }
 }
 
@@ -162,15 +185,15 @@ mod tests {
 
     #[test]
     fn a_phase_that_counts_nothing_shows_no_number() {
-        let bar = Bar::new(false, true);
+        let bar = Bar::new(false, true, "reading the catalog");
         bar.begin(Phase::Backup, None);
         bar.advance(Progress::default());
-        assert_eq!(bar.text(), "backing up the catalog");
+        assert_eq!(bar.counts.text(), "backing up the catalog");
     }
 
     #[test]
     fn progress_counts_items_files_and_bytes() {
-        let bar = Bar::new(false, true);
+        let bar = Bar::new(false, true, "reading the catalog");
         bar.begin(Phase::Scan, Some(7));
         bar.advance(Progress {
             items: 2,
@@ -181,13 +204,15 @@ mod tests {
             items: 1,
             ..Progress::default()
         });
-        assert_eq!(bar.text(), "scanning 3 of 7 files, 1.5 KiB");
+        assert_eq!(bar.counts.text(), "scanning 3 of 7 files, 1.5 KiB");
         bar.advance(Progress {
             files: 1,
             ..Progress::default()
         });
-        assert_eq!(bar.text(), "scanning 3 of 7, 4 files, 1.5 KiB");
+        assert_eq!(bar.counts.text(), "scanning 3 of 7, 4 files, 1.5 KiB");
         bar.begin(Phase::Measure, None);
-        assert_eq!(bar.text(), "measuring");
+        assert_eq!(bar.counts.text(), "measuring");
+        bar.end();
+        assert_eq!(bar.counts.text(), "reading the catalog");
     }
 }

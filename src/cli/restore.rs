@@ -82,7 +82,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     }
     let format = context.format(command.output);
     if command.dry_run {
-        let report = registry.plan_restore(&targets)?;
+        let report = context.waiting("planning", || registry.plan_restore(&targets))?;
         if !render::write_json(context, format, "restore", &report)? {
             artifacts::rows(context, format, &report.artifacts)?;
         }

@@ -232,10 +232,10 @@ fn plan(
         if let Some(run) = &command.whole_run {
             let run = context.run_name(run)?;
             refuse_part_of_run(registry, &run)?;
-            return Ok(registry.plan_run_removal(&run)?);
+            return Ok(context.waiting("planning", || registry.plan_run_removal(&run))?);
         }
         let chosen = command.subjects.to_remove(registry, named)?;
-        let mut plan = registry.plan_removal(chosen)?;
+        let mut plan = context.waiting("planning", || registry.plan_removal(chosen))?;
         if let Named::Each(targets) = named {
             for target in targets {
                 // What is in a folder that the user names, and not gone afterwards, is named.

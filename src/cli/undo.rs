@@ -43,10 +43,10 @@ fn which(text: &str) -> Result<Which, String> {
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
     // Nothing is purged at this opening: what is due may be what the undo puts back.
     let registry = context.open_to_restore()?;
-    let report = match command.operation {
-        Which::Last => registry.undo_last()?,
-        Which::Number(number) => registry.undo(number)?,
-    };
+    let report = context.waiting("undoing", || match command.operation {
+        Which::Last => registry.undo_last(),
+        Which::Number(number) => registry.undo(number),
+    })?;
     let format = context.format(command.output);
     render::write_json(context, format, "undo", &report)?;
     let what = undone(&report);

@@ -40,7 +40,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
             "unpin",
         )?),
     };
-    let change = registry.unpin(name, target.as_ref())?;
+    let change = context.waiting("unpinning", || registry.unpin(name, target.as_ref()))?;
     if let Some(PinSelection::Filter(filter)) = &target
         && change.artifacts == 0
         && change.scopes.is_empty()

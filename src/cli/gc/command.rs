@@ -128,7 +128,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     if let Some(path) = &command.explain {
         return explain::explain(context, &registry, &request, path, command.output);
     }
-    let plan = registry.plan_gc(&request)?;
+    let plan = context.waiting("planning", || registry.plan_gc(&request))?;
     if plan.plan.lines.is_empty() && !filter.is_all() && !registry.names_any(&filter)? {
         let nothing = context.nothing_selected(&registry, &filter, "nothing was removed")?;
         match (&command.apply, nothing) {

@@ -24,10 +24,12 @@ pub(super) fn explain(
     let target = Target::Path(path.clone());
     let artifact = registry.get(&target)?;
     let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
-    let explanation = match registry.explain_gc(request, artifact.id)? {
-        Some(explanation) => Some(explanation),
-        None => explain_by_plan(registry, request, &path)?,
-    };
+    let explanation = context.waiting("planning", || {
+        match registry.explain_gc(request, artifact.id)? {
+            Some(explanation) => Ok(Some(explanation)),
+            None => explain_by_plan(registry, request, &path),
+        }
+    })?;
     let format = context.format(output);
     let Some(explanation) = explanation else {
         context.say(&format!(

@@ -23,7 +23,7 @@ pub(super) struct HistoryVerify {
 
 pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let monitor = context.monitor();
+    let monitor = context.bar("checking the history").interruptible();
     let checked = registry.check_history(command.head);
     drop(monitor);
     let report = checked.map_err(|error| {

@@ -11,6 +11,7 @@ use super::text::flat;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
+use crate::cli::progress::Bar;
 
 /// A row: `Serialize` for JSON, cells for tables, fields for TSV.
 pub(in crate::cli) trait Record: Serialize {
@@ -33,6 +34,8 @@ pub(in crate::cli) trait Record: Serialize {
 /// Writes rows as they arrive; only a page of a table is kept in memory.
 pub(in crate::cli) struct Rows<'a> {
     context: &'a mut Context,
+    /// Shown until the first row is there.
+    waiting: Option<Bar>,
     format: Format,
     table: Table,
     written: u64,
@@ -88,6 +91,7 @@ impl<'a> Rows<'a> {
             Format::Table | Format::Jsonl => {}
         }
         Ok(Self {
+            waiting: Some(context.bar("reading the catalog")),
             context,
             format,
             table: Table::new(heads, colour, room),
@@ -110,6 +114,7 @@ impl<'a> Rows<'a> {
         cells: impl FnOnce() -> Vec<String>,
         fields: impl FnOnce() -> Vec<String>,
     ) -> Result<(), Failure> {
+        self.waiting = None;
         let stdout = &mut self.context.stdout;
         match self.format {
             Format::Table => self.table.push(cells(), stdout)?,
@@ -139,6 +144,7 @@ impl<'a> Rows<'a> {
     /// Ends the rows. Prints `nothing` on stderr if a table has no rows. Returns the number of
     /// rows.
     pub(in crate::cli) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
+        drop(self.waiting.take());
         let stdout = &mut self.context.stdout;
         match self.format {
             Format::Table => self.table.finish(stdout)?,
