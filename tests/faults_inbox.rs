@@ -164,10 +164,9 @@ fn sweep(what: &str, injection: impl Fn(&str, usize) -> Option<String>) {
         let Some(injection) = injection(&call, number) else {
             continue;
         };
-        let is_asked = only.as_ref().map_or_else(
-            || fault::is_in_sample(&call, number),
-            |only| *only == point,
-        );
+        let is_asked = only
+            .as_ref()
+            .map_or_else(|| fault::is_in_sample(&call, number), |only| *only == point);
         if !is_asked {
             continue;
         }

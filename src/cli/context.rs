@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::interrupt;
-use super::progress::Bar;
+use super::progress::{self, Bar};
 use super::render::{Room, count, escape, number, shell_word};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
@@ -157,20 +157,16 @@ impl Context {
 
     fn stderr(&self, style: &str, head: &str, text: &str) {
         let text = escape(text);
-        // One lock for the line, so that lines of several threads do not mix.
-        let mut stderr = io::stderr().lock();
-        // A closed stderr must not end the command.
-        let _ = if self.colour_err {
-            writeln!(stderr, "\x1b[{style}m{head}\x1b[0m {text}")
-        } else {
-            writeln!(stderr, "{head} {text}")
-        };
+        match self.colour_err {
+            true => progress::print(&format!("\x1b[{style}m{head}\x1b[0m {text}")),
+            false => progress::print(&format!("{head} {text}")),
+        }
     }
 
     /// Prints a message on stderr, unless `--quiet`.
     pub(super) fn say(&self, text: &str) {
         if !self.global.quiet {
-            let _ = writeln!(io::stderr().lock(), "{}", escape(text));
+            progress::print(&escape(text));
         }
     }
 
@@ -233,10 +229,7 @@ impl Context {
                 false => "waiting:",
             };
             let holder = escape(holder);
-            let _ = writeln!(
-                io::stderr().lock(),
-                "{head} the catalog is locked by {holder}"
-            );
+            progress::print(&format!("{head} the catalog is locked by {holder}"));
         }
     }
 
@@ -245,7 +238,7 @@ impl Context {
         let quiet = self.global.quiet;
         move |notice| {
             if !quiet {
-                let _ = writeln!(io::stderr().lock(), "{}", escape(notice));
+                progress::print(&escape(notice));
             }
         }
     }

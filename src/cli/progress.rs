@@ -4,9 +4,9 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -20,6 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FRAME: Duration = Duration::from_millis(100);
 /// How often a line is printed if stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Whether the line of the cursor shows a bar. Held while one is drawn or a message is printed, so
+/// that these do not mix.
+static DRAWN: Mutex<bool> = Mutex::new(false);
+
+fn drawn() -> MutexGuard<'static, bool> {
+    // A panic elsewhere while it was held does not matter for a display.
+    DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints a line on stderr, in the place of a bar that is shown; the bar goes on below it.
+pub(super) fn print(line: &str) {
+    let mut drawn = drawn();
+    let clear = if *drawn { "\r\x1b[2K" } else { "" };
+    *drawn = false;
+    // A closed stderr must not end the command.
+    let _ = writeln!(std::io::stderr().lock(), "{clear}{line}");
+}
 
 /// A progress bar, hidden until the work has lasted a second.
 pub(super) struct Bar {
@@ -84,7 +102,7 @@ impl Drop for Bar {
 
 /// Shows a bar until `pause` says that the work is over. Short work must not flicker.
 fn draw_bar(counts: &Counts, pause: impl Fn(Duration) -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     if !pause(PATIENCE) {
         return;
     }
@@ -93,9 +111,14 @@ fn draw_bar(counts: &Counts, pause: impl Fn(Duration) -> bool) {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     let bar = bar.with_elapsed(start.elapsed());
     loop {
+        let mut is_drawn = drawn();
         bar.set_message(counts.text());
         bar.tick();
+        *is_drawn = true;
+        drop(is_drawn);
         if !pause(FRAME) {
+            let mut is_drawn = drawn();
+            *is_drawn = false;
             return bar.finish_and_clear();
         }
     }
@@ -104,8 +127,7 @@ fn draw_bar(counts: &Counts, pause: impl Fn(Duration) -> bool) {
 /// Prints a line from time to time until `pause` says that the work is over.
 fn print_lines(counts: &Counts, pause: impl Fn(Duration) -> bool) {
     while pause(LINE_EVERY) {
-        // A closed stderr must not stop the work.
-        let _ = writeln!(std::io::stderr().lock(), "{}", counts.text());
+        print(&counts.text());
     }
 }
 

@@ -276,3 +276,25 @@ fn short_work_shows_no_progress_bar() {
     );
     assert_eq!(on_terminal(&world, 80, "scan --quiet", &[]), "");
 }
+
+#[test]
+fn a_single_call_that_takes_long_shows_that_it_goes_on() {
+    let world = World::scanned();
+    let held = crate::lock::take(&world.base.join(".dalsegno/catalog.sqlite3.turn"));
+    let text = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(4));
+            drop(held);
+        });
+        on_terminal(
+            &world,
+            80,
+            "pin paper --run mito --reason x",
+            &[("NO_COLOR", "1")],
+        )
+    });
+    assert!(text.contains("pinning"), "{text}");
+    // It goes away before the result is printed.
+    let last = text.rsplit(['\r', '\n']).find(|line| !line.is_empty());
+    assert!(!last.unwrap().contains("pinning"), "{text}");
+}

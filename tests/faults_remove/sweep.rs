@@ -136,7 +136,8 @@ pub(crate) fn sweep(case: Case, fault: Fault, names: &[&str]) {
     let mut points = 0;
     for (call, number) in calls {
         let name = plain::name_of(&call);
-        if !names.is_empty() && !names.contains(&name) || !crate::fault::is_in_sample(&call, number) {
+        if !names.is_empty() && !names.contains(&name) || !crate::fault::is_in_sample(&call, number)
+        {
             continue;
         }
         let point = format!("{what}:{call}:{number}");
