@@ -70,6 +70,7 @@ mod scores;
 pub(crate) mod sqlite;
 #[cfg(feature = "testing")]
 pub mod statements;
+mod summaries;
 mod summary;
 mod tie;
 mod twins;
@@ -104,5 +105,8 @@ pub use sqlite::queue::OnWait;
 pub use sqlite::registry_dir::CATALOG_FILE;
 pub use sqlite::registry_dir::{NewRegistryDir, RegistryDir};
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
+#[cfg(feature = "cli")]
+pub(crate) use summaries::Summary;
+pub use summaries::{ParseSummaryKeyError, SummaryKey, SummaryOptions};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 pub use tie::{Tie, claim, learn, not_copied, require_replaceable, tie, unproven};

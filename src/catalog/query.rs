@@ -92,12 +92,10 @@ pub(super) fn names_run(is_glob: bool) -> String {
     format!("SELECT {}", meaning("?1", ["run", "name"], "?2", glob))
 }
 
-/// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
-/// others are not gone through.
-const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
+/// Runs that have rows that any pin binds, so that the others are not gone through.
+pub(super) const PINNED_RUN: &str = "+run.id IN (SELECT run_id FROM pin_scope UNION \
      SELECT bound.run_id FROM pinned \
-     CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
-     AND ";
+     CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id)";
 
 /// Whether any pin binds a row.
 pub(super) const PINNED_ROW: &str = "(EXISTS (SELECT 1 FROM pinned \
@@ -156,8 +154,10 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
         query.values.push(i64::from(*owner).into());
     });
     if filter.pinned {
-        query.sql.push_str(PINNED);
-        query.sql.push_str(PINNED_ROW);
+        for condition in [PINNED_RUN, PINNED_ROW] {
+            query.sql.push_str(" AND ");
+            query.sql.push_str(condition);
+        }
     }
     if let Some(bytes) = filter.min_bytes {
         query.sql.push_str(" AND a.bytes >= ?");
@@ -183,7 +183,32 @@ impl Query {
 
     /// Conditions of a filter on the names and the iteration of an artifact, or of a score.
     pub(super) fn names(&mut self, filter: &Filter) {
+        self.iterations(filter);
+        self.patterns(["dataset", "name"], &filter.datasets);
+        self.patterns(["parameters", "text"], &filter.parameters);
+        self.except(["dataset", "name"], &filter.except.datasets);
+        self.except(["parameters", "text"], &filter.except.parameters);
+    }
+
+    /// The same of a score, which is also selected if it is of every dataset or parameter set.
+    pub(super) fn names_of_scores(&mut self, filter: &Filter) {
+        self.iterations(filter);
+        for (id, names, patterns) in [
+            ("dataset_id", ["dataset", "name"], &filter.datasets),
+            ("parameters_id", ["parameters", "text"], &filter.parameters),
+        ] {
+            self.sql.push_str(&format!(" AND (a.{id} IS NULL OR (1"));
+            self.patterns(names, patterns);
+            self.sql.push_str("))");
+        }
+        self.except(["dataset", "name"], &filter.except.datasets);
+        self.except(["parameters", "text"], &filter.except.parameters);
+    }
+
+    /// Conditions of a filter on the run and the iteration.
+    fn iterations(&mut self, filter: &Filter) {
         self.patterns(["run", "name"], &filter.runs);
+        self.except(["run", "name"], &filter.except.runs);
         self.runs_at(&filter.runs_at);
         self.any(&filter.iterations, |query, range| {
             match (range.first, range.last) {
@@ -203,11 +228,6 @@ impl Query {
                 (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
             }
         });
-        self.patterns(["dataset", "name"], &filter.datasets);
-        self.patterns(["parameters", "text"], &filter.parameters);
-        self.except(["run", "name"], &filter.except.runs);
-        self.except(["dataset", "name"], &filter.except.datasets);
-        self.except(["parameters", "text"], &filter.except.parameters);
     }
 
     /// Adds ` AND (… OR …)`, one alternative an item; nothing if there are none.

@@ -1,5 +1,6 @@
 //! Scores in the catalog: what was measured of iterations.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
@@ -15,6 +16,7 @@ use crate::model::detail::{Detail, ScoreChanged};
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::{DatasetName, Parameters, RunName};
 use crate::model::score::{Score, ScoreValue, ScoredNames};
+use crate::retention::{Direction, Metric};
 
 // As the unique index `score_key` has it: NULLs would never be equal. An equal value changes
 // nothing, so the time stays that of the first note.
@@ -94,6 +96,52 @@ pub(super) fn listing(query: &ScoreQuery<'_>) -> Query {
         .push_str(" ORDER BY run.name, a.iteration, dataset.name, parameters.text, metric.name");
     built
 }
+
+/// The lowest and the highest score of each run and metric, and of each iteration if that is asked
+/// for; in the order of the index `score_key`.
+pub(super) fn best(filter: &Filter, metrics: &[Metric], of: BestOf) -> Query {
+    let iteration = match of {
+        BestOf::Run => "NULL",
+        BestOf::Iteration => "a.iteration",
+    };
+    let mut built = Query {
+        sql: format!(
+            "SELECT run.name, {iteration}, metric.name, min(a.value), max(a.value) \
+             FROM run CROSS JOIN score AS a ON a.run_id = run.id \
+             CROSS JOIN metric ON metric.id = a.metric_id \
+             LEFT JOIN dataset ON dataset.id = a.dataset_id \
+             LEFT JOIN parameters ON parameters.id = a.parameters_id WHERE 1"
+        ),
+        values: Vec::new(),
+    };
+    built.any(metrics, |query, metric| {
+        query
+            .sql
+            .push_str("a.metric_id = (SELECT id FROM metric WHERE name = ?)");
+        query.values.push(metric.name().to_owned().into());
+    });
+    built.names_of_scores(filter);
+    let iteration = match of {
+        BestOf::Run => "",
+        BestOf::Iteration => ", a.iteration",
+    };
+    built
+        .sql
+        .push_str(&format!(" GROUP BY run.name, a.metric_id{iteration}"));
+    built
+}
+
+/// Of what the best scores are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BestOf {
+    /// Of each run.
+    Run,
+    /// Of each iteration.
+    Iteration,
+}
+
+/// The best score of each metric, by the metric with its direction.
+pub(super) type Best = BTreeMap<String, ScoreValue>;
 
 /// Names of the metrics that any score has.
 pub(super) const METRICS: &str = "SELECT name FROM metric \
@@ -250,6 +298,50 @@ impl Catalog {
                 Ok(ControlFlow::Continue(()))
             })
         })
+    }
+
+    /// Gives the best scores of what a filter names: of runs, iterations, datasets and parameters.
+    /// Runs and iterations without a score that is a number have none.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub(super) fn best_scores(
+        &self,
+        filter: &Filter,
+        metrics: &[Metric],
+        of: BestOf,
+    ) -> Result<HashMap<(String, Option<i64>), Best>, CatalogError> {
+        let mut found: HashMap<_, Best> = HashMap::new();
+        if metrics.is_empty() {
+            return Ok(found);
+        }
+        self.read_with(|connection| {
+            self.run_query(connection, &best(filter, metrics, of), |row| {
+                let read = || -> rusqlite::Result<_> {
+                    let place: (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+                    let name: String = row.get(2)?;
+                    // NULL if none is a number.
+                    let range: Option<(f64, f64)> = row
+                        .get::<_, Option<f64>>(3)?
+                        .zip(row.get::<_, Option<f64>>(4)?);
+                    Ok((place, name, range))
+                };
+                let (place, name, range) =
+                    read().map_err(|error| self.sql("listing scores", error))?;
+                if let Some((lowest, highest)) = range {
+                    let best = found.entry(place).or_default();
+                    for metric in metrics.iter().filter(|metric| metric.name() == name) {
+                        let value = match metric.direction() {
+                            Direction::Min => lowest,
+                            Direction::Max => highest,
+                        };
+                        best.insert(metric.to_string(), ScoreValue(value));
+                    }
+                }
+                Ok::<_, CatalogError>(ControlFlow::Continue(()))
+            })
+        })?;
+        Ok(found)
     }
 
     /// Gives the names of the metrics that any score has, in order.

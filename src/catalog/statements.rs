@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::query::{self, Query, Selected};
-use super::scores::{self, ScoreQuery};
+use super::scores::{self, BestOf, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
@@ -15,6 +15,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::operation::HistoryFilter;
+use crate::retention::Metric;
 
 /// Creates the tables of the newest version.
 ///
@@ -184,7 +185,16 @@ pub fn listing(filter: &Filter, now: Timestamp, selected: Selected) -> Made {
 /// The sums of a filter by iteration.
 #[must_use]
 pub fn by_iteration(filter: &Filter, now: Timestamp) -> Made {
-    summary::by_iteration(filter, now).into()
+    summary::by_iteration(filter, now, false).into()
+}
+
+/// The sums of a filter by run and by iteration, with the number of rows that a pin binds.
+#[must_use]
+pub fn sums_with_pins(filter: &Filter, now: Timestamp) -> [Made; 2] {
+    [
+        summary::by_run(filter, now, true).into(),
+        summary::by_iteration(filter, now, true).into(),
+    ]
 }
 
 /// The other sums of a filter: by run, by group of retention, by each grouping of `du`.
@@ -199,7 +209,10 @@ pub fn sums(filter: &Filter, now: Timestamp) -> Vec<Made> {
         DuGroup::Owner,
     ];
     let by_space = groups.map(|group| summary::by_space(filter, now, group));
-    let others = [summary::by_run(filter, now), summary::by_group(filter, now)];
+    let others = [
+        summary::by_run(filter, now, false),
+        summary::by_group(filter, now),
+    ];
     others.into_iter().chain(by_space).map(Made::from).collect()
 }
 
@@ -237,4 +250,11 @@ pub fn history_of(filter: &HistoryFilter) -> Made {
 #[must_use]
 pub fn scores_of(query: &ScoreQuery<'_>) -> Made {
     scores::listing(query).into()
+}
+
+/// The best scores of the runs and of the iterations that a filter names.
+#[must_use]
+pub fn best_scores(filter: &Filter, metrics: &[Metric]) -> [Made; 2] {
+    let of = [BestOf::Run, BestOf::Iteration];
+    of.map(|of| scores::best(filter, metrics, of).into())
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::error::CatalogError;
-use super::query::{Query, Selected, conditions};
+use super::query::{PINNED_ROW, PINNED_RUN, Query, Selected, conditions};
 use super::rows;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::State;
@@ -16,6 +16,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::name::NameError;
+use crate::model::score::ScoreValue;
 use crate::model::size::{ByteCount, Total};
 use crate::retention::{GroupKey, PartsByRun, RunParts};
 
@@ -51,6 +52,15 @@ pub struct IterationRow {
     pub chunks_there: u64,
     /// Chunks, or shards, of these arrays if all were there.
     pub chunks_expected: u64,
+    /// When anything of it was last written, or recorded if no data was seen.
+    pub last_written_at: Timestamp,
+    /// Number of arrays that are sealed, of those that are present or damaged.
+    pub sealed: u64,
+    /// Number of arrays that a pin binds, of the same; `None` if it was not asked for.
+    pub pinned: Option<u64>,
+    /// Best scores of the metrics that were asked for, by metric with its direction: `voi:min`.
+    #[serde(skip)]
+    pub scores: BTreeMap<String, ScoreValue>,
     /// Bytes and files of what is present or damaged.
     #[serde(flatten)]
     pub total: Total,
@@ -76,6 +86,13 @@ pub struct RunRow {
     pub damaged: u64,
     /// When anything was last written, or recorded if no data was seen.
     pub last_written_at: Timestamp,
+    /// Arrays that are sealed, of those that are present or damaged.
+    pub sealed: u64,
+    /// Arrays that a pin binds, of the same; `None` if it was not asked for.
+    pub pinned: Option<u64>,
+    /// Best scores of the metrics that were asked for, by metric with its direction: `voi:min`.
+    #[serde(skip)]
+    pub scores: BTreeMap<String, ScoreValue>,
     /// Bytes and files of what is present or damaged.
     #[serde(flatten)]
     pub total: Total,
@@ -154,14 +171,32 @@ fn grouped(
     }
 }
 
-pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
+/// When anything of a group was last written, and how much of it is sealed.
+const MARKS: &str = "max(ifnull(a.written_at, a.recorded_at)), \
+     count(*) FILTER (WHERE a.state IN (1, 3) AND a.sealed_at IS NOT NULL)";
+
+/// The number of rows of a group that a pin binds. It is only counted if it is asked for: for each
+/// row, pins are searched for.
+fn pinned_rows(counts: bool) -> String {
+    match counts {
+        false => "NULL".to_owned(),
+        true => {
+            format!("count(*) FILTER (WHERE a.state IN (1, 3) AND {PINNED_RUN} AND {PINNED_ROW})")
+        }
+    }
+}
+
+pub(super) fn by_iteration(filter: &Filter, now: Timestamp, counts_pinned: bool) -> Query {
+    let pinned = pinned_rows(counts_pinned);
     grouped(
         filter,
         now,
-        "run.name, a.iteration, a.kind_id, dataset.name, \
-         ifnull(sum(a.chunks) FILTER (WHERE a.state = 1 AND metadata.chunks IS NOT NULL), 0), \
-         ifnull(sum(metadata.chunks) FILTER (WHERE a.state = 1 AND a.chunks IS NOT NULL), 0), \
-         sum(a.state = 3)",
+        &format!(
+            "run.name, a.iteration, a.kind_id, dataset.name, \
+             ifnull(sum(a.chunks) FILTER (WHERE a.state = 1 AND metadata.chunks IS NOT NULL), 0), \
+             ifnull(sum(metadata.chunks) FILTER (WHERE a.state = 1 AND a.chunks IS NOT NULL), 0), \
+             sum(a.state = 3), {MARKS}, {pinned}"
+        ),
         " AND a.iteration IS NOT NULL",
         // In the order of the index `artifact_key`, so that nothing is sorted.
         " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
@@ -169,13 +204,16 @@ pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
     )
 }
 
-pub(super) fn by_run(filter: &Filter, now: Timestamp) -> Query {
+pub(super) fn by_run(filter: &Filter, now: Timestamp, counts_pinned: bool) -> Query {
+    let pinned = pinned_rows(counts_pinned);
     grouped(
         filter,
         now,
-        "run.name, count(DISTINCT a.iteration) FILTER (WHERE a.state = 1), \
-         max(a.iteration) FILTER (WHERE a.state = 1), sum(a.state = 0), sum(a.state = 2), \
-         sum(a.state = 3), max(ifnull(a.written_at, a.recorded_at))",
+        &format!(
+            "run.name, count(DISTINCT a.iteration) FILTER (WHERE a.state = 1), \
+             max(a.iteration) FILTER (WHERE a.state = 1), sum(a.state = 0), sum(a.state = 2), \
+             sum(a.state = 3), {MARKS}, {pinned}"
+        ),
         "",
         " GROUP BY run.name ORDER BY run.name",
     )
@@ -227,6 +265,19 @@ fn total(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(u64, Total)
     ))
 }
 
+/// Gives rows to `each` until it breaks, and says whether it did.
+pub(super) fn until_broken<R, E>(
+    rows: Vec<R>,
+    mut each: impl FnMut(R) -> Result<ControlFlow<()>, E>,
+) -> Result<ControlFlow<()>, E> {
+    for row in rows {
+        if each(row)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
 /// The iterations of one run while its groups come in.
 #[derive(Default)]
 struct RunFold {
@@ -266,16 +317,18 @@ impl RunFold {
 }
 
 impl Catalog {
-    /// Gives what each iteration has, in the order of run and iteration, one run at a time.
+    /// Gives what each iteration has, in the order of run and iteration, one run at a time, until
+    /// `each` breaks.
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
     /// read otherwise; and what `each` returns.
-    pub fn iterations<E: From<CatalogError>>(
+    pub fn iterations_until<E: From<CatalogError>>(
         &self,
         filter: &Filter,
         now: Timestamp,
-        mut each: impl FnMut(IterationRow) -> Result<(), E>,
+        counts_pinned: bool,
+        mut each: impl FnMut(IterationRow) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         // Other kinds are not part of a validation: for them, datasets are compared.
         let is_part = |kind: &Kind| matches!(kind, Kind::Prediction | Kind::Output);
@@ -285,23 +338,33 @@ impl Catalog {
         };
         let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
         let mut fold = RunFold::default();
+        let mut ended = ControlFlow::Continue(());
         self.read_with(|connection| {
             self.run_query(
                 connection,
-                &by_iteration(filter, now),
+                &by_iteration(filter, now, counts_pinned),
                 |row| -> Result<_, E> {
                     let read = || -> rusqlite::Result<_> {
                         let names: (String, i64, i64, Option<String>) =
                             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
                         let chunks: (u64, u64) = (row.get(4)?, row.get(5)?);
                         let damaged: u64 = row.get(6)?;
-                        Ok((names, (chunks, damaged), total(row, 7)?))
+                        let (sealed, pinned): (u64, Option<u64>) = (row.get(8)?, row.get(9)?);
+                        let marks = (Timestamp(row.get(7)?), sealed, pinned);
+                        Ok((names, (chunks, damaged), marks, total(row, 10)?))
                     };
-                    let ((run, iteration, kind, dataset), (chunks, damaged), (present, sum)) =
-                        read().map_err(|error| self.sql("listing iterations", error))?;
+                    let (
+                        (run, iteration, kind, dataset),
+                        (chunks, damaged),
+                        (written, sealed, pinned),
+                        (present, sum),
+                    ) = read().map_err(|error| self.sql("listing iterations", error))?;
                     // Rows come run by run, so another name ends the run before it.
                     if fold.run != run {
-                        fold.finish(&parts).into_iter().try_for_each(&mut each)?;
+                        ended = until_broken(fold.finish(&parts), &mut each)?;
+                        if ended.is_break() {
+                            return Ok(ended);
+                        }
                         fold.run.clone_from(&run);
                     }
                     if fold
@@ -312,17 +375,9 @@ impl Catalog {
                         fold.iterations.push(IterationRow {
                             run,
                             iteration,
-                            datasets: Vec::new(),
-                            datasets_of_run: 0,
-                            complete: None,
-                            missing: Vec::new(),
-                            outputs: 0,
-                            predictions: 0,
-                            others: 0,
-                            damaged: 0,
-                            chunks_there: 0,
-                            chunks_expected: 0,
-                            total: Total::default(),
+                            last_written_at: written,
+                            pinned: counts_pinned.then_some(0),
+                            ..IterationRow::default()
                         });
                         fold.complete.push(BTreeSet::new());
                     }
@@ -343,6 +398,12 @@ impl Catalog {
                     entry.chunks_there = entry.chunks_there.saturating_add(chunks.0);
                     entry.chunks_expected = entry.chunks_expected.saturating_add(chunks.1);
                     entry.total.merge(sum);
+                    entry.last_written_at = entry.last_written_at.max(written);
+                    entry.sealed += sealed;
+                    entry.pinned = entry
+                        .pinned
+                        .zip(pinned)
+                        .map(|(all, more): (u64, u64)| all + more);
                     // Datasets of snapshots never have an output, so they do not make an iteration
                     // incomplete.
                     let counts = !wants_outputs || kind != Some(Kind::Snapshot);
@@ -364,8 +425,11 @@ impl Catalog {
                 },
             )
         })?;
-        // No row follows the last run, so it ends here.
-        fold.finish(&parts).into_iter().try_for_each(each)
+        if ended.is_continue() {
+            // No row follows the last run, so it ends here.
+            let _ = until_broken(fold.finish(&parts), each)?;
+        }
+        Ok(())
     }
 
     /// Gives the present predictions and outputs of each run that a filter names.
@@ -399,18 +463,35 @@ impl Catalog {
     /// Gives what each run has, in the order of their names.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise; and what `each` returns.
+    /// As [`Catalog::runs_until`].
     pub fn runs<E: From<CatalogError>>(
         &self,
         filter: &Filter,
         now: Timestamp,
         mut each: impl FnMut(RunRow) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.runs_until(filter, now, false, |row| {
+            each(row).map(ControlFlow::Continue)
+        })
+    }
+
+    /// The same, until `each` breaks.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise; and what `each` returns.
+    pub fn runs_until<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        counts_pinned: bool,
+        mut each: impl FnMut(RunRow) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         self.read_with(|connection| {
-            self.run_query(connection, &by_run(filter, now), |row| -> Result<_, E> {
+            let query = by_run(filter, now, counts_pinned);
+            self.run_query(connection, &query, |row| -> Result<_, E> {
                 let read = || -> rusqlite::Result<_> {
-                    let (present, total) = total(row, 7)?;
+                    let (present, total) = total(row, 9)?;
                     Ok(RunRow {
                         run: row.get(0)?,
                         iterations: row.get(1)?,
@@ -420,11 +501,13 @@ impl Catalog {
                         missing: row.get(4)?,
                         damaged: row.get(5)?,
                         last_written_at: Timestamp(row.get(6)?),
+                        sealed: row.get(7)?,
+                        pinned: row.get(8)?,
+                        scores: BTreeMap::new(),
                         total,
                     })
                 };
-                each(read().map_err(|error| self.sql("listing runs", error))?)?;
-                Ok(ControlFlow::Continue(()))
+                each(read().map_err(|error| self.sql("listing runs", error))?)
             })
         })
     }

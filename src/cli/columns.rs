@@ -1,52 +1,114 @@
-//! `list --columns`: artifacts as rows of chosen columns.
+//! `--columns` of `list`, `runs` and `iterations`: rows of chosen columns.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
-use super::render::{
-    Align, Heads, Record, Rows, or_dash, or_empty, short_age, short_time, size_cells,
-};
+use super::render::{Align, Heads, Record, Rows, or_dash, or_empty, short_age};
 use crate::catalog::ScoreQuery;
+use crate::error::Result as LibraryResult;
 use crate::model::artifact::Artifact;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::RunName;
+use crate::model::order::Order;
 use crate::model::score::Score;
+use crate::model::size::Total;
 use crate::registry::Registry;
 
-/// A column that may be chosen: a field of an artifact, or its age.
+/// A row of a listing whose columns can be chosen.
+pub(super) trait Listed: Record {
+    /// What rows are sorted by.
+    type Key: Clone + Send + Sync + 'static;
+    /// What one of them is called.
+    const NOUN: &'static str;
+    /// Headings that mean a field with another name.
+    const HEADINGS: &'static [(&'static str, &'static str)];
+    /// Help of `--sort`.
+    const SORT: &'static str;
+    /// Help of `--columns`.
+    const CHOOSE: &'static str;
+
+    /// Parses the name of what rows are sorted by.
+    fn key(text: &str) -> Result<Self::Key, String>;
+
+    /// Parses the metric of a column, and gives it as [`Listed::score`] takes it.
+    fn metric(text: &str) -> Result<String, String>;
+
+    /// How the cells of a field are aligned.
+    fn align(field: &str) -> Align;
+
+    /// A field for people; `None` if it is as in TSV.
+    fn cell(&self, field: &str) -> Option<String>;
+
+    /// The time from which its age counts.
+    fn dated(&self) -> Timestamp;
+
+    /// Its score of a metric.
+    fn score(&self, scores: &Scores, metric: &str) -> Option<f64>;
+
+    /// Reads the scores that rows do not have themselves.
+    fn scores(registry: &Registry, filter: &Filter, metrics: &[String]) -> Result<Scores, Failure>;
+
+    /// Adds it to the total of a listing.
+    fn add_to(&self, total: &mut Total);
+
+    /// Passes the rows of a selection to `each`, until it breaks.
+    fn each(
+        registry: &Registry,
+        filter: &Filter,
+        wanted: Wanted<Self::Key>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()>
+    where
+        Self: Sized;
+}
+
+/// What rows are to have, and in which order.
+pub(super) struct Wanted<K> {
+    /// The order, if it is not the usual one.
+    pub(super) order: Option<Order<K>>,
+    /// Whether the number of pinned ones is shown.
+    pub(super) pinned: bool,
+    /// Metrics whose scores are shown, as [`Listed::metric`] gives them.
+    pub(super) metrics: Vec<String>,
+}
+
+/// A column that may be chosen: a field of a row, its age, or a score of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Chosen {
-    /// The field at this index of [`Artifact::FIELDS`].
+    /// The field at this index of [`Record::FIELDS`].
     Field(usize),
     /// Time since it was written or, if no data was seen, recorded.
     Age,
     /// The score of a metric.
-    Score(String),
+    Score {
+        /// The metric as it was typed.
+        typed: String,
+        /// The metric as rows know it.
+        metric: String,
+    },
 }
 
 /// Parses the name of a column.
-pub(super) fn column(text: &str) -> Result<Chosen, String> {
+pub(super) fn column<R: Listed>(text: &str) -> Result<Chosen, String> {
     if text == AGE {
         return Ok(Chosen::Age);
     }
     if let Some(metric) = text.strip_prefix(SCORE).filter(|metric| !metric.is_empty()) {
-        return Ok(Chosen::Score(metric.to_owned()));
+        return Ok(Chosen::Score {
+            typed: metric.to_owned(),
+            metric: R::metric(metric)?,
+        });
     }
     // The headings of the table are understood as well as the names of the fields.
-    let name = match text {
-        "size" => "bytes",
-        "recorded" => "recorded_at",
-        "written" => "written_at",
-        "sealed" => "sealed_at",
-        "pinned" => "pins",
-        text => text,
-    };
-    let index = Artifact::FIELDS.iter().position(|field| *field == name);
+    let heading = R::HEADINGS.iter().find(|(heading, _)| *heading == text);
+    let name = heading.map_or(text, |(_, field)| field);
+    let index = R::FIELDS.iter().position(|field| *field == name);
     index.map(Chosen::Field).ok_or_else(|| {
-        let names = Artifact::FIELDS.join(", ");
+        let names = R::FIELDS.join(", ");
         format!("there is no such column; columns are {AGE}, {SCORE}METRIC, {names}")
     })
 }
@@ -56,7 +118,25 @@ const AGE: &str = "age";
 /// What a metric follows in the name of a column.
 const SCORE: &str = "score:";
 
-/// Rows with the columns of a call.
+impl Chosen {
+    fn name<R: Record>(&self) -> &str {
+        match self {
+            Self::Field(index) => R::FIELDS[*index],
+            Self::Age => AGE,
+            Self::Score { typed, .. } => typed,
+        }
+    }
+
+    fn align<R: Listed>(&self) -> Align {
+        match self {
+            // Numbers are aligned right.
+            Self::Age | Self::Score { .. } => Align::Right,
+            Self::Field(index) => R::align(R::FIELDS[*index]),
+        }
+    }
+}
+
+/// Rows with the columns of a call, or with the usual ones if it chooses none.
 pub(super) struct ChosenRows<'a> {
     rows: Rows<'a>,
     columns: &'a [Chosen],
@@ -65,24 +145,15 @@ pub(super) struct ChosenRows<'a> {
 }
 
 impl<'a> ChosenRows<'a> {
-    pub(super) fn new(
+    pub(super) fn new<R: Listed>(
         context: &'a mut Context,
         format: Format,
         columns: &'a [Chosen],
         scores: Scores,
     ) -> Result<Self, Failure> {
-        let name = |column: &'a Chosen| match column {
-            Chosen::Field(index) => Artifact::FIELDS[*index],
-            Chosen::Age => AGE,
-            Chosen::Score(metric) => metric,
-        };
         let heads = columns.iter().map(|column| {
-            let heading = name(column).replace('_', " ").to_uppercase();
-            let align = match column {
-                Chosen::Score(_) => Align::Right,
-                _ => align(name(column)),
-            };
-            (heading, align)
+            let heading = column.name::<R>().replace('_', " ").to_uppercase();
+            (heading, column.align::<R>())
         });
         let heads = Heads {
             columns: heads.collect(),
@@ -91,39 +162,48 @@ impl<'a> ChosenRows<'a> {
         // In TSV an age is a number, and its unit is in its name, as in plans.
         let fields = columns.iter().map(|column| match column {
             Chosen::Age => "age_seconds",
-            Chosen::Field(_) | Chosen::Score(_) => name(column),
+            column => column.name::<R>(),
         });
         let fields: Vec<&str> = fields.collect();
+        let rows = match columns.is_empty() {
+            true => Rows::new::<R>(context, format)?,
+            false => Rows::with(context, format, R::NAME, heads, &fields)?,
+        };
         Ok(Self {
-            rows: Rows::with(context, format, Artifact::NAME, heads, &fields)?,
+            rows,
             columns,
             scores,
             now: SystemClock.now(),
         })
     }
 
-    pub(super) fn push(&mut self, artifact: &Artifact) -> Result<(), Failure> {
-        let written = artifact.written_at.unwrap_or(artifact.recorded_at);
-        let age = written.age_at(self.now);
+    pub(super) fn push<R: Listed>(&mut self, row: &R) -> Result<(), Failure> {
+        if self.columns.is_empty() {
+            return self.rows.push(row);
+        }
+        let age = row.dated().age_at(self.now);
         let cells = || {
-            let fields = artifact.fields();
+            let fields = row.fields();
             let cells = self.columns.iter().map(|column| match column {
-                Chosen::Field(index) => cell(artifact, *index, &fields),
+                Chosen::Field(index) => {
+                    let absent = || or_dash(Some(&fields[*index]).filter(|it| !it.is_empty()));
+                    row.cell(R::FIELDS[*index]).unwrap_or_else(absent)
+                }
                 Chosen::Age => or_dash(age.map(short_age)),
-                Chosen::Score(metric) => or_dash(self.scores.of(artifact, metric)),
+                Chosen::Score { metric, .. } => or_dash(row.score(&self.scores, metric)),
             });
             cells.collect()
         };
         let fields = || {
-            let fields = artifact.fields();
+            let fields = row.fields();
             let fields = self.columns.iter().map(|column| match column {
                 Chosen::Field(index) => fields[*index].clone(),
                 Chosen::Age => or_empty(age.map(|age| age.as_secs())),
-                Chosen::Score(metric) => or_empty(self.scores.of(artifact, metric)),
+                Chosen::Score { metric, .. } => or_empty(row.score(&self.scores, metric)),
             });
             fields.collect()
         };
-        self.rows.write(artifact, cells, fields)
+        self.rows.write(row, cells, fields)
     }
 
     pub(super) fn finish(self, nothing: &str) -> Result<u64, Failure> {
@@ -142,17 +222,14 @@ impl Scores {
     pub(super) fn read(
         registry: &Registry,
         filter: &Filter,
-        columns: &[Chosen],
+        metrics: &[String],
     ) -> Result<Self, Failure> {
-        let metrics = columns.iter().filter_map(|column| match column {
-            Chosen::Score(metric) => Some(Pattern::from(metric.as_str())),
-            _ => None,
-        });
-        let metrics: Vec<Pattern> = metrics.collect();
         let mut scores = Self::default();
         if metrics.is_empty() {
             return Ok(scores);
         }
+        let metrics = metrics.iter().map(|metric| Pattern::from(metric.as_str()));
+        let metrics: Vec<Pattern> = metrics.collect();
         // A score of every dataset is for an array of one too, so names do not select scores.
         let of = Filter::default()
             .runs(filter.runs.clone())
@@ -166,7 +243,7 @@ impl Scores {
     }
 
     /// The score of an artifact: of those that are for it, that which names most.
-    fn of(&self, artifact: &Artifact, metric: &str) -> Option<f64> {
+    pub(super) fn of(&self, artifact: &Artifact, metric: &str) -> Option<f64> {
         let key = &artifact.key;
         let place = (key.run().clone(), key.iteration()?);
         let scores = self.by_place.get(&place)?.iter();
@@ -180,32 +257,5 @@ impl Scores {
         let named = |score: &&Score| (score.dataset.is_some(), score.parameters.is_some());
         let score = scores.filter(is_for).max_by_key(named);
         score.map(|score| score.value)
-    }
-}
-
-/// A field for people: sizes with units, times to the minute, `-` for what is absent.
-fn cell(artifact: &Artifact, index: usize, fields: &[String]) -> String {
-    match Artifact::FIELDS[index] {
-        "bytes" => {
-            let [bytes, _] = size_cells(artifact.size);
-            bytes
-        }
-        "disk_bytes" => or_dash(artifact.disk_bytes),
-        "recorded_at" => short_time(artifact.recorded_at),
-        "written_at" => or_dash(artifact.written_at.map(short_time)),
-        "sealed_at" => or_dash(artifact.sealed_at.map(short_time)),
-        _ if fields[index].is_empty() => "-".to_owned(),
-        _ => fields[index].clone(),
-    }
-}
-
-/// Numbers are aligned right; names may be cut on a narrow terminal.
-fn align(name: &str) -> Align {
-    match name {
-        AGE | "id" | "iteration" | "bytes" | "files" | "disk_bytes" | "chunks_there"
-        | "chunks_expected" => Align::Right,
-        "run" | "dataset" | "parameters" | "container" | "array" | "path" | "pins"
-        | "content_hash" | "levels" | "iterations" => Align::Text,
-        _ => Align::Left,
     }
 }

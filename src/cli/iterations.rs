@@ -1,16 +1,20 @@
 //! `iterations`: which iterations of each run have validation outputs.
 
+use std::ops::ControlFlow;
+
 use clap::Args;
 
+use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Format, Output};
-use super::render::{
-    Align, Column, Record, Rows, count, or_empty, total_cells, total_fields, total_text,
-};
+use super::flags::Output;
+use super::listing::{Shape, best, options};
+use super::render::{Align, Column, Record, or_empty, short_time, total_cells, total_fields};
 use super::selection::Asked;
-use super::sorting::Sorting;
-use crate::catalog::IterationRow;
+use crate::catalog::{IterationRow, ParseSummaryKeyError, SummaryKey};
+use crate::error::Result as LibraryResult;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
 use crate::model::size::Total;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
@@ -29,7 +33,7 @@ pub(super) struct Iterations {
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
-    sorting: Sorting,
+    shape: Shape<IterationRow>,
     #[command(flatten)]
     output: Output,
 }
@@ -74,6 +78,9 @@ impl Record for IterationRow {
         "chunks_there",
         "chunks_expected",
         "missing",
+        "last_written_at",
+        "sealed",
+        "pinned",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -81,8 +88,7 @@ impl Record for IterationRow {
         vec![
             self.run.clone(),
             self.iteration.to_string(),
-            // Of all datasets of the run, so that one that no output has yet is seen as missing.
-            format!("{}/{}", self.datasets.len(), self.datasets_of_run),
+            datasets_cell(self),
             self.outputs.to_string(),
             self.predictions.to_string(),
             self.others.to_string(),
@@ -93,12 +99,7 @@ impl Record for IterationRow {
                 0 => "-".to_owned(),
                 expected => format!("{}/{expected}", self.chunks_there),
             },
-            match self.complete {
-                Some(true) => "yes",
-                Some(false) => "no",
-                None => "-",
-            }
-            .to_owned(),
+            complete_cell(self),
             match self.missing.is_empty() {
                 true => "-".to_owned(),
                 false => self.missing.join(" "),
@@ -124,47 +125,104 @@ impl Record for IterationRow {
             self.chunks_there.to_string(),
             self.chunks_expected.to_string(),
             self.missing.join(" "),
+            self.last_written_at.to_string(),
+            self.sealed.to_string(),
+            or_empty(self.pinned),
         ]
+    }
+}
+
+/// Datasets, of all of the run, so that one that no output has yet is seen as missing.
+fn datasets_cell(row: &IterationRow) -> String {
+    format!("{}/{}", row.datasets.len(), row.datasets_of_run)
+}
+
+fn complete_cell(row: &IterationRow) -> String {
+    let words = match row.complete {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "-",
+    };
+    words.to_owned()
+}
+
+impl Listed for IterationRow {
+    type Key = SummaryKey<Self>;
+    const NOUN: &'static str = "iteration";
+    const HEADINGS: &'static [(&'static str, &'static str)] =
+        &[("size", "bytes"), ("written", "last_written_at")];
+    const SORT: &'static str = "Sort by this column: age, run, iteration, datasets, outputs, \
+         predictions, others, size, files, chunks, complete, missing, written, sealed, pinned, or \
+         score:METRIC[:min|max]; what has no value comes last";
+    const CHOOSE: &'static str = "Print these columns: age, written, sealed and pinned (numbers \
+         of arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
+         iteration, datasets, outputs, predictions, others, size, files, complete, missing";
+
+    fn key(text: &str) -> Result<SummaryKey<Self>, String> {
+        text.parse()
+            .map_err(|error: ParseSummaryKeyError| error.to_string())
+    }
+
+    fn metric(text: &str) -> Result<String, String> {
+        best(text)
+    }
+
+    fn align(field: &str) -> Align {
+        match field {
+            "run" => Align::Text,
+            "complete" | "last_written_at" => Align::Left,
+            "missing" => Align::Prose,
+            _ => Align::Right,
+        }
+    }
+
+    fn cell(&self, field: &str) -> Option<String> {
+        let [bytes, files] = total_cells(&self.total);
+        Some(match field {
+            "bytes" => bytes,
+            "files" => files,
+            "datasets" => datasets_cell(self),
+            "complete" => complete_cell(self),
+            "last_written_at" => short_time(self.last_written_at),
+            _ => return None,
+        })
+    }
+
+    fn dated(&self) -> Timestamp {
+        self.last_written_at
+    }
+
+    fn score(&self, _: &Scores, metric: &str) -> Option<f64> {
+        self.scores.get(metric).map(|score| score.0)
+    }
+
+    fn scores(_: &Registry, _: &Filter, _: &[String]) -> Result<Scores, Failure> {
+        Ok(Scores::default())
+    }
+
+    fn add_to(&self, total: &mut Total) {
+        total.merge(self.total);
+    }
+
+    fn each(
+        registry: &Registry,
+        filter: &Filter,
+        wanted: Wanted<SummaryKey<Self>>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()> {
+        registry.iterations_by(filter, &options(wanted), each)
     }
 }
 
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
     // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
-    let sort_by = command
-        .sorting
-        .field::<IterationRow>()
-        .map_err(|why| Failure::usage(why, "dalsegno iterations --help"))?;
     let format = context.format(command.output);
     context.warns_of_damage.set(true);
     let filter = |registry: &Registry| command.asked.filter(context, registry);
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no iteration that matches is recorded with data";
-    let mut rows = Rows::new::<IterationRow>(context, format)?;
-    let mut total = Total::default();
-    let mut kept = Vec::new();
-    let mut failure = None;
-    registry.iterations(&filter, |row| {
-        total.merge(row.total);
-        // The callback returns errors of the library; a failed write is kept for afterwards.
-        match sort_by {
-            Some(_) => kept.push(row),
-            None if failure.is_none() => failure = rows.push(&row).err(),
-            None => {}
-        }
-        Ok(())
-    })?;
-    failure.map_or(Ok(()), Err)?;
-    if let Some(field) = sort_by {
-        command.sorting.sort(&mut kept, field);
-        kept.iter().try_for_each(|row| rows.push(row))?;
-    }
-    let written = rows.finish(nothing)?;
-    // For people; in the other formats, stdout has the numbers to sum.
-    if format == Format::Table && written > 0 {
-        let rows = count(written, "iteration");
-        context.say(&format!("{rows}, {}", total_text(&total)));
-    }
-    context.say_nothing(&registry, &filter, format, (written, nothing))?;
+    let shape = &command.shape;
+    shape.write(context, &registry, &filter, format, nothing)?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

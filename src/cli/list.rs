@@ -6,15 +6,18 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
 
-use super::columns::{Chosen, ChosenRows, Scores, column};
+use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::render::{Rows, count, total_text};
+use super::listing::Shape;
+use super::render::{Align, or_dash, short_time, size_cells};
 use super::selection::Asked;
+use crate::error::Result as LibraryResult;
 use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
-use crate::model::order::{Order, SortKey};
+use crate::model::order::{ParseSortKeyError, SortKey};
 use crate::model::size::{ByteCount, Total};
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
@@ -34,37 +37,100 @@ pub(super) struct ListCommand {
     /// are left out
     #[arg(long, value_name = "SIZE", help_heading = "Selection")]
     min_size: Option<ByteCount>,
-    /// Print at most so many
-    #[arg(long, value_name = "N", help_heading = "Output")]
-    limit: Option<u64>,
-    /// Sort by this column: age, size, files, iteration, run, kind, dataset, parameters, container,
-    /// state, written, recorded, sealed, pinned, or score:METRIC; what has no value comes last
-    #[arg(long, value_name = "COLUMN", help_heading = "Output")]
-    sort: Option<SortKey>,
-    /// Sort the highest first
-    #[arg(long, requires = "sort", help_heading = "Output")]
-    reverse: bool,
-    /// Print these columns: age, score:METRIC, or fields such as run, iteration, dataset,
-    /// parameters, container, path, size, written, sealed and pinned
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        value_parser = column,
-        conflicts_with_all = ["json", "jsonl", "null"],
-        help_heading = "Output"
-    )]
-    columns: Vec<Chosen>,
+    #[command(flatten)]
+    shape: Shape<Artifact>,
     /// Print paths only, each followed by a NUL byte
     #[arg(
         short = '0',
         long = "null",
-        conflicts_with_all = ["json", "jsonl", "table"],
+        conflicts_with_all = ["json", "jsonl", "table", "columns"],
         help_heading = "Output"
     )]
     null: bool,
     #[command(flatten)]
     output: Output,
+}
+
+impl Listed for Artifact {
+    type Key = SortKey;
+    const NOUN: &'static str = "artifact";
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("size", "bytes"),
+        ("recorded", "recorded_at"),
+        ("written", "written_at"),
+        ("sealed", "sealed_at"),
+        ("pinned", "pins"),
+    ];
+    const SORT: &'static str = "Sort by this column: age, size, files, iteration, run, kind, \
+         dataset, parameters, container, state, written, recorded, sealed, pinned, or \
+         score:METRIC; what has no value comes last";
+    const CHOOSE: &'static str = "Print these columns: age, score:METRIC, or fields such as run, \
+         iteration, dataset, parameters, container, path, size, written, sealed and pinned";
+
+    fn key(text: &str) -> Result<SortKey, String> {
+        text.parse()
+            .map_err(|error: ParseSortKeyError| error.to_string())
+    }
+
+    fn metric(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+
+    fn align(field: &str) -> Align {
+        match field {
+            "id" | "iteration" | "bytes" | "files" | "disk_bytes" | "chunks_there"
+            | "chunks_expected" => Align::Right,
+            // Names may be cut on a narrow terminal.
+            "run" | "dataset" | "parameters" | "container" | "array" | "path" | "pins"
+            | "content_hash" | "levels" | "iterations" => Align::Text,
+            _ => Align::Left,
+        }
+    }
+
+    fn cell(&self, field: &str) -> Option<String> {
+        Some(match field {
+            "bytes" => {
+                let [bytes, _] = size_cells(self.size);
+                bytes
+            }
+            "disk_bytes" => or_dash(self.disk_bytes),
+            "recorded_at" => short_time(self.recorded_at),
+            "written_at" => or_dash(self.written_at.map(short_time)),
+            "sealed_at" => or_dash(self.sealed_at.map(short_time)),
+            _ => return None,
+        })
+    }
+
+    fn dated(&self) -> Timestamp {
+        self.written_at.unwrap_or(self.recorded_at)
+    }
+
+    fn score(&self, scores: &Scores, metric: &str) -> Option<f64> {
+        scores.of(self, metric)
+    }
+
+    fn scores(registry: &Registry, filter: &Filter, metrics: &[String]) -> Result<Scores, Failure> {
+        Scores::read(registry, filter, metrics)
+    }
+
+    fn add_to(&self, total: &mut Total) {
+        // A container's size would count its arrays twice.
+        if self.state.has_data() && !self.key.kind().is_container() {
+            total.add(self.size);
+        }
+    }
+
+    fn each(
+        registry: &Registry,
+        filter: &Filter,
+        wanted: Wanted<SortKey>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()> {
+        match &wanted.order {
+            Some(order) => registry.list_by(filter, order, each),
+            None => registry.list(filter, each),
+        }
+    }
 }
 
 pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
@@ -76,19 +142,9 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
     };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no artifact matches";
-    let listing = Listing {
-        registry: &registry,
-        filter: &filter,
-        order: command
-            .sort
-            .clone()
-            .map(|by| Order::new(by).reverse(command.reverse)),
-        limit: command.limit,
-    };
-    let mut sum = Sum::default();
     if command.null {
         let mut written = 0;
-        listing.each(|artifact| {
+        command.shape.each(&registry, &filter, format, |artifact| {
             written += 1;
             // The exact bytes: a path need not be UTF-8.
             context
@@ -99,81 +155,9 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
         })?;
         // There are no words for the format of paths but these.
         context.say_nothing(&registry, &filter, Format::Tsv, (written, nothing))?;
-    } else if !command.columns.is_empty() {
-        let scores = Scores::read(&registry, &filter, &command.columns)?;
-        let mut rows = ChosenRows::new(context, format, &command.columns, scores)?;
-        listing.each(|artifact| {
-            sum.add(artifact);
-            rows.push(artifact)
-        })?;
-        let written = rows.finish(nothing)?;
-        context.say_nothing(&registry, &filter, format, (written, nothing))?;
     } else {
-        let mut rows = Rows::new::<Artifact>(context, format)?;
-        listing.each(|artifact| {
-            sum.add(artifact);
-            rows.push(artifact)
-        })?;
-        let written = rows.finish(nothing)?;
-        context.say_nothing(&registry, &filter, format, (written, nothing))?;
-    }
-    // For people; in the other formats, stdout has the numbers to sum.
-    if format == Format::Table && sum.artifacts > 0 {
-        let artifacts = count(sum.artifacts, "artifact");
-        context.say(&format!("{artifacts}, {}", total_text(&sum.total)));
+        let shape = &command.shape;
+        shape.write(context, &registry, &filter, format, nothing)?;
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
-}
-
-/// What a listing had.
-#[derive(Default)]
-struct Sum {
-    artifacts: u64,
-    total: Total,
-}
-
-impl Sum {
-    fn add(&mut self, artifact: &Artifact) {
-        self.artifacts += 1;
-        // A container's size would count its arrays twice.
-        if artifact.state.has_data() && !artifact.key.kind().is_container() {
-            self.total.add(artifact.size);
-        }
-    }
-}
-
-/// What is listed, and in which order.
-struct Listing<'a> {
-    registry: &'a Registry,
-    filter: &'a Filter,
-    order: Option<Order>,
-    limit: Option<u64>,
-}
-
-impl Listing<'_> {
-    /// Passes each artifact to `write`, until one fails or the limit is reached.
-    fn each(&self, mut write: impl FnMut(&Artifact) -> Result<(), Failure>) -> Result<(), Failure> {
-        // The callback returns errors of the library; a failed write is kept for afterwards.
-        let mut failure = None;
-        let mut left = self.limit;
-        if left == Some(0) {
-            return Ok(());
-        }
-        let each = |artifact: Artifact| {
-            left = left.map(|left| left - 1);
-            Ok(match write(&artifact) {
-                Ok(()) if left == Some(0) => ControlFlow::Break(()),
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            })
-        };
-        match &self.order {
-            Some(order) => self.registry.list_by(self.filter, order, each)?,
-            None => self.registry.list(self.filter, each)?,
-        }
-        failure.map_or(Ok(()), Err)
-    }
 }

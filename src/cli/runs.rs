@@ -1,17 +1,22 @@
 //! `runs`: counts and sizes, one run a row.
 
+use std::ops::ControlFlow;
+
 use clap::Args;
 
+use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Format, Output};
+use super::flags::Output;
+use super::listing::{Shape, best, options};
 use super::render::{
-    Align, Column, Record, Rows, count, or_dash, or_empty, short_time, total_cells, total_fields,
-    total_text,
+    Align, Column, Record, or_dash, or_empty, short_time, total_cells, total_fields,
 };
 use super::selection::Asked;
-use super::sorting::Sorting;
-use crate::catalog::RunRow;
+use crate::catalog::{ParseSummaryKeyError, RunRow, SummaryKey};
+use crate::error::Result as LibraryResult;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
 use crate::model::size::Total;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
@@ -28,7 +33,7 @@ pub(super) struct Runs {
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
-    sorting: Sorting,
+    shape: Shape<RunRow>,
     #[command(flatten)]
     output: Output,
 }
@@ -69,6 +74,8 @@ impl Record for RunRow {
         "files",
         "uncounted",
         "last_written_at",
+        "sealed",
+        "pinned",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -105,45 +112,87 @@ impl Record for RunRow {
             files,
             uncounted,
             self.last_written_at.to_string(),
+            self.sealed.to_string(),
+            or_empty(self.pinned),
         ]
+    }
+}
+
+impl Listed for RunRow {
+    type Key = SummaryKey<Self>;
+    const NOUN: &'static str = "run";
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("size", "bytes"),
+        ("last", "last_iteration"),
+        ("written", "last_written_at"),
+    ];
+    const SORT: &'static str = "Sort by this column: age, run, iterations, last, present, \
+         reserved, missing, damaged, size, files, written, sealed, pinned, or \
+         score:METRIC[:min|max]; what has no value comes last";
+    const CHOOSE: &'static str = "Print these columns: age, sealed and pinned (numbers of \
+         arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
+         iterations, last, present, reserved, missing, damaged, size, files, written";
+
+    fn key(text: &str) -> Result<SummaryKey<Self>, String> {
+        text.parse()
+            .map_err(|error: ParseSummaryKeyError| error.to_string())
+    }
+
+    fn metric(text: &str) -> Result<String, String> {
+        best(text)
+    }
+
+    fn align(field: &str) -> Align {
+        match field {
+            "run" => Align::Text,
+            "last_written_at" => Align::Left,
+            _ => Align::Right,
+        }
+    }
+
+    fn cell(&self, field: &str) -> Option<String> {
+        let [bytes, files] = total_cells(&self.total);
+        Some(match field {
+            "bytes" => bytes,
+            "files" => files,
+            "last_written_at" => short_time(self.last_written_at),
+            _ => return None,
+        })
+    }
+
+    fn dated(&self) -> Timestamp {
+        self.last_written_at
+    }
+
+    fn score(&self, _: &Scores, metric: &str) -> Option<f64> {
+        self.scores.get(metric).map(|score| score.0)
+    }
+
+    fn scores(_: &Registry, _: &Filter, _: &[String]) -> Result<Scores, Failure> {
+        Ok(Scores::default())
+    }
+
+    fn add_to(&self, total: &mut Total) {
+        total.merge(self.total);
+    }
+
+    fn each(
+        registry: &Registry,
+        filter: &Filter,
+        wanted: Wanted<SummaryKey<Self>>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()> {
+        registry.runs_by(filter, &options(wanted), each)
     }
 }
 
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
-    let sort_by = command
-        .sorting
-        .field::<RunRow>()
-        .map_err(|why| Failure::usage(why, "dalsegno runs --help"))?;
     let format = context.format(command.output);
     let filter = |registry: &Registry| command.asked.filter(context, registry);
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
-    let mut rows = Rows::new::<RunRow>(context, format)?;
-    let mut total = Total::default();
-    let mut kept = Vec::new();
-    let mut failure = None;
-    registry.runs(&filter, |row| {
-        total.merge(row.total);
-        // The callback returns errors of the library; a failed write is kept for afterwards.
-        match sort_by {
-            Some(_) => kept.push(row),
-            None if failure.is_none() => failure = rows.push(&row).err(),
-            None => {}
-        }
-        Ok(())
-    })?;
-    failure.map_or(Ok(()), Err)?;
-    if let Some(field) = sort_by {
-        command.sorting.sort(&mut kept, field);
-        kept.iter().try_for_each(|row| rows.push(row))?;
-    }
-    let written = rows.finish(&nothing)?;
-    // For people; in the other formats, stdout has the numbers to sum.
-    if format == Format::Table && written > 0 {
-        let rows = count(written, "run");
-        context.say(&format!("{rows}, {}", total_text(&total)));
-    }
-    context.say_nothing(&registry, &filter, format, (written, &nothing))?;
+    let shape = &command.shape;
+    shape.write(context, &registry, &filter, format, &nothing)?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

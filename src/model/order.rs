@@ -92,17 +92,17 @@ impl FromStr for SortKey {
 /// The order of a listing. What has no value comes last, in either direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Order {
+pub struct Order<K = SortKey> {
     /// The value.
-    pub by: SortKey,
+    pub by: K,
     /// Whether the highest comes first.
     pub reverse: bool,
 }
 
-impl Order {
+impl<K> Order<K> {
     /// Sorts by a value, the lowest first.
     #[must_use]
-    pub fn new(by: SortKey) -> Self {
+    pub fn new(by: K) -> Self {
         Self { by, reverse: false }
     }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Keeper, Recorded, RunRow,
-    Selected,
+    Selected, SummaryOptions,
 };
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, Origin};
@@ -316,7 +316,22 @@ impl Registry {
         filter: &Filter,
         each: impl FnMut(IterationRow) -> Result<()>,
     ) -> Result<()> {
-        self.catalog.iterations(filter, self.clock.now(), each)
+        self.iterations_by(filter, &SummaryOptions::default(), on(each))
+    }
+
+    /// The same in another order, with counts of pins or with best scores, until `each` breaks. An
+    /// order makes them wait until all are summed.
+    ///
+    /// # Errors
+    /// As [`Registry::list`].
+    pub fn iterations_by(
+        &self,
+        filter: &Filter,
+        options: &SummaryOptions<IterationRow>,
+        each: impl FnMut(IterationRow) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        self.catalog.iterations_by(filter, now, options, each)
     }
 
     /// Passes one summary for each run of a selection to `each`, in the order of names.
@@ -324,7 +339,22 @@ impl Registry {
     /// # Errors
     /// As [`Registry::list`].
     pub fn runs(&self, filter: &Filter, each: impl FnMut(RunRow) -> Result<()>) -> Result<()> {
-        self.catalog.runs(filter, self.clock.now(), each)
+        self.runs_by(filter, &SummaryOptions::default(), on(each))
+    }
+
+    /// The same in another order, with counts of pins or with best scores, until `each` breaks. An
+    /// order makes them wait until all are summed.
+    ///
+    /// # Errors
+    /// As [`Registry::list`].
+    pub fn runs_by(
+        &self,
+        filter: &Filter,
+        options: &SummaryOptions<RunRow>,
+        each: impl FnMut(RunRow) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        self.catalog.runs_by(filter, now, options, each)
     }
 
     /// Sums the bytes and files of a selection by group, largest first.
@@ -492,4 +522,9 @@ impl Registry {
         self.record(key)?;
         Ok(LocalContainerIdentifier::of(self.base.path(), key))
     }
+}
+
+/// Goes on after each row.
+fn on<R>(mut each: impl FnMut(R) -> Result<()>) -> impl FnMut(R) -> Result<ControlFlow<()>> {
+    move |row| each(row).map(ControlFlow::Continue)
 }

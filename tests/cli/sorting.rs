@@ -1,4 +1,5 @@
-//! Orders of `list`, `runs` and `iterations`, their totals, and what tells containers apart.
+//! Orders, columns, limits and totals of `list`, `runs` and `iterations`, and what tells containers
+//! apart.
 
 use crate::assert_transcript;
 use crate::gc::date;
@@ -65,6 +66,60 @@ fn runs_and_iterations_are_sorted_and_summed() {
         runs --sort nothing",
     );
     assert_transcript!("sorted_runs", text);
+}
+
+#[test]
+fn runs_and_iterations_have_the_columns_and_the_number_that_were_asked_for() {
+    let world = world();
+    let text = world.transcript(
+        "score --run er --iteration 5 voi=0.3 --quiet
+        runs --columns run,age,sealed,pinned,score:voi,score:voi:max --sort score:voi --table
+        runs --columns run,last,size,files,written,damaged --limit 1 --table
+        runs --columns run,pinned,score:voi --dataset crop2
+        iterations --columns iteration,datasets,complete,score:voi --sort score:voi --table
+        iterations --columns iteration,sealed,pinned,chunks_there,missing --sort age --limit 2
+        iterations --columns iteration,score:voi:max --sort pinned --reverse --limit 1
+        iterations --limit 1 --table
+        runs --limit 0 --table
+        iterations --limit 2 --jsonl
+        runs --limit 1 --jsonl
+        runs --columns kind
+        runs --columns score:quality
+        iterations --sort score:quality
+        iterations --columns age --json",
+    );
+    assert_transcript!("run_columns", text);
+    // In TSV the age is a number.
+    let text = world.transcript("iterations --columns age,pinned --sort age --reverse");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[1], "out| age_seconds\tpinned", "{text}");
+    let age = lines[2].strip_prefix("out| ").unwrap().split('\t').next();
+    let days = age.unwrap().parse::<u64>().unwrap() / 86_400;
+    assert_eq!(days, 50, "{text}");
+}
+
+#[test]
+fn runs_and_iterations_can_be_sorted_by_each_of_their_columns() {
+    let world = world();
+    for (command, rows) in [("runs", 2), ("iterations", 3)] {
+        let text = world.transcript(command);
+        let header = text
+            .lines()
+            .nth(1)
+            .and_then(|line| line.strip_prefix("out| "));
+        let fields = header.unwrap().split('\t').map(str::to_owned);
+        let others = ["age", "size", "written", "score:voi", "score:x:max"];
+        for column in fields.chain(others.map(str::to_owned)) {
+            for reverse in ["", " --reverse"] {
+                let text = world.transcript(&format!("{command} --sort {column}{reverse}"));
+                assert_eq!(text.matches("\nout| ").count(), rows + 1, "{text}");
+                assert!(!text.contains("exit"), "{text}");
+            }
+            // An absent value is an empty line.
+            let text = world.transcript(&format!("{command} --columns {column}"));
+            assert_eq!(text.matches("\nout|").count(), rows + 1, "{text}");
+        }
+    }
 }
 
 #[test]

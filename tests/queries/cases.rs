@@ -1,5 +1,6 @@
 //! Each part of a filter, and each sum, by cases.
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
+use dalsegno::model::order::Order;
 use dalsegno::model::progress::Silent;
+use dalsegno::model::score::Score;
 use dalsegno::model::size::{ByteCount, Size, Total};
-use dalsegno::{DuGroup, DuRow};
-use dalsegno::{RefreshOptions, Registry};
+use dalsegno::{DuGroup, DuRow, RefreshOptions, Registry, RunRow, SummaryOptions};
 
 use crate::common::{self, NOW, create, write_array};
 use crate::random::{Data, fill, fill_owned};
@@ -435,4 +437,79 @@ fn an_iteration_is_complete_if_it_has_what_any_iteration_of_the_run_has() {
             line("s", 1, "volumes/raw", true),
         ]
     );
+}
+
+/// Runs and iterations have the best of the scores that a filter names; NaN is never the best.
+#[test]
+fn the_best_scores_are_those_of_what_is_selected() {
+    let (_base, registry) = present(&[
+        "a/validation.zarr/1/x/prediction",
+        "a/validation.zarr/2/x/prediction",
+        "b/validation.zarr/1/x/prediction",
+        "c/validation.zarr/1/x/prediction",
+    ]);
+    let score = |run: &str, iteration, dataset: &str, value| {
+        let metric = "voi".parse().unwrap();
+        let score = Score::new(run.parse().unwrap(), iteration, metric, value);
+        score.dataset((!dataset.is_empty()).then(|| dataset.parse().unwrap()))
+    };
+    let scores = [
+        score("a", 1, "x", 0.5),
+        score("a", 1, "y", 0.1),
+        score("a", 2, "", 0.3),
+        score("a", 9, "x", f64::NAN),
+        score("b", 1, "y", 0.2),
+        score("c", 1, "x", f64::NAN),
+    ];
+    registry.score(&scores).unwrap();
+    let metrics = || ["voi:min", "voi:max"].map(|metric| metric.parse().unwrap());
+    let runs = |filter: &Filter| {
+        let order = Order::new("score:voi".parse().unwrap());
+        let options = SummaryOptions::default().scores(metrics()).order(order);
+        let mut found = Vec::new();
+        let each = |row: RunRow| {
+            let of = |metric| row.scores.get(metric).map(|score| score.0);
+            found.push((row.run.clone(), of("voi:min"), of("voi:max")));
+            Ok(ControlFlow::Continue(()))
+        };
+        registry.runs_by(filter, &options, each).unwrap();
+        found
+    };
+    let line = |run: &str, lowest, highest| (run.to_owned(), lowest, highest);
+    let nothing = || line("c", None, None);
+    assert_eq!(
+        runs(&Filter::default()),
+        [
+            line("a", Some(0.1), Some(0.5)),
+            line("b", Some(0.2), Some(0.2)),
+            nothing()
+        ]
+    );
+    // A score of every dataset is one of each, too.
+    let of_x = Filter::default().datasets(["x"]);
+    assert_eq!(
+        runs(&of_x),
+        [
+            line("a", Some(0.3), Some(0.5)),
+            line("b", None, None),
+            nothing()
+        ]
+    );
+    let of_first = Filter::default().iterations([1.into()]).runs(["a"]);
+    assert_eq!(runs(&of_first), [line("a", Some(0.1), Some(0.5))]);
+
+    let order = Order::new("score:voi".parse().unwrap()).reverse(true);
+    let options = SummaryOptions::default().order(order);
+    let mut found = Vec::new();
+    registry
+        .iterations_by(&Filter::default(), &options, |row| {
+            found.push(format!("{} {}", row.run, row.iteration));
+            assert_eq!(row.pinned, None, "it was not asked for");
+            Ok(match found.len() {
+                3 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            })
+        })
+        .unwrap();
+    assert_eq!(found, ["a 2", "b 1", "a 1"]);
 }

@@ -9,15 +9,15 @@ mod common;
 mod model;
 mod random;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use dalsegno::DuGroup;
-use dalsegno::Registry;
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Except, Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::name::BasePath;
+use dalsegno::{DuGroup, Registry, SummaryOptions};
 use proptest::prelude::*;
 
 use common::NOW;
@@ -136,17 +136,17 @@ fn compare(registry: &Registry, list: &[Artifact], filter: &Filter) -> Result<()
     );
     let mut iterations = Vec::new();
     registry
-        .iterations(filter, |row| {
+        .iterations_by(filter, &SummaryOptions::default().pinned(true), |row| {
             iterations.push(row);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
     prop_assert_eq!(iterations, model::iterations(filter, list));
     let mut runs = Vec::new();
     registry
-        .runs(filter, |row| {
+        .runs_by(filter, &SummaryOptions::default().pinned(true), |row| {
             runs.push(row);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
     prop_assert_eq!(runs, model::runs(filter, list));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
@@ -272,11 +273,29 @@ pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRo
             row.outputs = outputs;
             row.predictions = predictions;
             row.others = present.len() as u64 - outputs - predictions;
+            row.last_written_at = newest(&rows_of);
+            row.sealed = sealed(&present);
+            row.pinned = Some(pinned(&present));
             row.total = total(&present);
             rows.push(row);
         }
     }
     rows
+}
+
+fn newest(rows: &[&Artifact]) -> Timestamp {
+    let times = rows
+        .iter()
+        .map(|row| row.written_at.unwrap_or(row.recorded_at));
+    times.max().unwrap()
+}
+
+fn sealed(rows: &[&Artifact]) -> u64 {
+    rows.iter().filter(|row| row.sealed_at.is_some()).count() as u64
+}
+
+fn pinned(rows: &[&Artifact]) -> u64 {
+    rows.iter().filter(|row| !row.pins.is_empty()).count() as u64
 }
 
 pub(crate) fn runs(filter: &Filter, model: &[Artifact]) -> Vec<RunRow> {
@@ -295,11 +314,9 @@ pub(crate) fn runs(filter: &Filter, model: &[Artifact]) -> Vec<RunRow> {
         row.present = present.len() as u64;
         row.reserved = number(State::Reserved);
         row.missing = number(State::Missing);
-        row.last_written_at = rows
-            .iter()
-            .map(|row| row.written_at.unwrap_or(row.recorded_at))
-            .max()
-            .unwrap();
+        row.last_written_at = newest(&rows);
+        row.sealed = sealed(&present);
+        row.pinned = Some(pinned(&present));
         row.total = total(&present);
         row
     };

@@ -3,6 +3,7 @@
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::Kind;
+use dalsegno::retention::Metric;
 use dalsegno::testing::{Selected, statements};
 use rusqlite::Connection;
 
@@ -137,6 +138,29 @@ fn listings_of_scores_search_by_run() {
     }
 }
 
+/// One statement gives the best scores of all runs, and of all iterations. The groups of a run come
+/// in the order of the index.
+#[test]
+fn best_scores_are_grouped_by_the_index() {
+    let metrics = ["voi".parse().unwrap(), "iou:max".parse::<Metric>().unwrap()];
+    for connection in [empty(), pinned()] {
+        for filter in filters() {
+            for query in statements::best_scores(&filter, &metrics) {
+                let mut plan = plan_of(&connection, &query);
+                // There are few metrics.
+                plan.retain(|line| line != "SCAN metric");
+                assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
+                assert!(
+                    plan.iter()
+                        .any(|line| line.starts_with("SEARCH a ") && line.contains("(run_id=?")),
+                    "{}\n{plan:#?}",
+                    query.sql
+                );
+            }
+        }
+    }
+}
+
 /// How often anything was restored is counted from the index of what was.
 #[test]
 fn restores_are_counted_by_their_index() {
@@ -166,6 +190,30 @@ fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
                     plan.iter().any(|line| line.starts_with(&start)),
                     "{plan:#?}"
                 );
+            }
+        }
+    }
+}
+
+/// Pins are counted while rows are summed: groups come from the index as without them, and the runs
+/// that have pins are read once.
+#[test]
+fn pins_are_counted_by_the_statement_of_the_sums() {
+    for connection in [empty(), pinned()] {
+        for filter in filters() {
+            for query in statements::sums_with_pins(&filter, NOW) {
+                let plan = plan_of(&connection, &query);
+                let walks = |line: &&String| {
+                    line.starts_with("SCAN a ") || line.starts_with("USE TEMP B-TREE FOR GROUP BY")
+                };
+                assert_eq!(plan.iter().find(walks), None, "{}\n{plan:#?}", query.sql);
+                let searches =
+                    |line: &&String| line.starts_with("SEARCH a ") && line.contains("(run_id=?");
+                assert!(plan.iter().any(|line| searches(&line)), "{plan:#?}");
+                let reads = plan
+                    .iter()
+                    .filter(|line| line.starts_with("SEARCH bound USING INTEGER PRIMARY KEY"));
+                assert!(reads.count() <= 2, "{}\n{plan:#?}", query.sql);
             }
         }
     }

@@ -1,0 +1,140 @@
+//! What `list`, `runs` and `iterations` share: their flags for columns, order and limit, and the
+//! total.
+
+use std::ops::ControlFlow;
+
+use clap::Args;
+
+use super::columns::{Chosen, ChosenRows, Listed, Wanted, column};
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::Format;
+use super::render::{count, total_text};
+use crate::catalog::{Summary, SummaryKey, SummaryOptions};
+use crate::model::filter::Filter;
+use crate::model::order::Order;
+use crate::model::size::Total;
+use crate::registry::Registry;
+use crate::retention::Metric;
+
+/// Which rows of a listing are written, in which order and with which columns.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Shape<R: Listed + 'static> {
+    /// Print at most so many
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    limit: Option<u64>,
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        value_parser = R::key,
+        help = R::SORT,
+        help_heading = "Output"
+    )]
+    sort: Option<R::Key>,
+    /// Sort the highest first
+    #[arg(long, requires = "sort", help_heading = "Output")]
+    reverse: bool,
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = column::<R>,
+        conflicts_with_all = ["json", "jsonl"],
+        help = R::CHOOSE,
+        help_heading = "Output"
+    )]
+    columns: Vec<Chosen>,
+}
+
+impl<R: Listed> Shape<R> {
+    /// Passes each row of a selection to `write`, until one fails or the limit is reached.
+    pub(super) fn each(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        format: Format,
+        mut write: impl FnMut(&R) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        // The callback returns errors of the library; a failed write is kept for afterwards.
+        let mut failure = None;
+        let mut left = self.limit;
+        if left == Some(0) {
+            return Ok(());
+        }
+        let order = self.sort.clone().map(Order::new);
+        let is_pins = |column: &Chosen| matches!(column, Chosen::Field(index) if R::FIELDS[*index] == "pinned");
+        let wanted = Wanted {
+            order: order.map(|order| order.reverse(self.reverse)),
+            // Formats for programs have every field, unless columns are chosen.
+            pinned: match self.columns.is_empty() {
+                true => format != Format::Table,
+                false => self.columns.iter().any(is_pins),
+            },
+            metrics: self.metrics(),
+        };
+        R::each(registry, filter, wanted, |row| {
+            left = left.map(|left| left - 1);
+            Ok(match write(&row) {
+                Ok(()) if left == Some(0) => ControlFlow::Break(()),
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes the rows of a selection, and says their total below a table.
+    pub(super) fn write(
+        &self,
+        context: &mut Context,
+        registry: &Registry,
+        filter: &Filter,
+        format: Format,
+        nothing: &str,
+    ) -> Result<(), Failure> {
+        let mut total = Total::default();
+        let scores = R::scores(registry, filter, &self.metrics())?;
+        let mut rows = ChosenRows::new::<R>(context, format, &self.columns, scores)?;
+        self.each(registry, filter, format, |row| {
+            row.add_to(&mut total);
+            rows.push(row)
+        })?;
+        let written = rows.finish(nothing)?;
+        // For people; in the other formats, stdout has the numbers to sum.
+        if format == Format::Table && written > 0 {
+            let rows = count(written, R::NOUN);
+            context.say(&format!("{rows}, {}", total_text(&total)));
+        }
+        context.say_nothing(registry, filter, format, (written, nothing))
+    }
+
+    /// Metrics whose scores are shown.
+    fn metrics(&self) -> Vec<String> {
+        let metrics = self.columns.iter().filter_map(|column| match column {
+            Chosen::Score { metric, .. } => Some(metric.clone()),
+            _ => None,
+        });
+        metrics.collect()
+    }
+}
+
+/// What the library is asked for.
+pub(super) fn options<R: Summary>(wanted: Wanted<SummaryKey<R>>) -> SummaryOptions<R> {
+    // Parsed once before, when the arguments were.
+    let metrics = wanted.metrics.iter().filter_map(|text| text.parse().ok());
+    SummaryOptions::default()
+        .order(wanted.order)
+        .pinned(wanted.pinned)
+        .scores(metrics)
+}
+
+/// The metric of a best score, with its direction.
+pub(super) fn best(text: &str) -> Result<String, String> {
+    let metric = text.parse::<Metric>();
+    metric
+        .map(|metric| metric.to_string())
+        .map_err(|error| error.to_string())
+}
