@@ -150,6 +150,18 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// What a removal moved to the trash is not there any more.
+    #[error(
+        "{} was moved to the trash by removal {removal}, and is not there any more: it was deleted \
+         or moved away by hand",
+        .path.display()
+    )]
+    LostInTrash {
+        /// Where it was before the removal.
+        path: PathBuf,
+        /// The removal that took it.
+        removal: RemovalId,
+    },
     /// There is something at the path of a removed artifact.
     #[error("{} is occupied; it cannot be restored there", .path.display())]
     Occupied {
@@ -328,7 +340,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 115] = [
+    pub const CODES: [&'static str; 116] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -419,6 +431,7 @@ impl Error {
         "no-removal",
         "not-restorable",
         "not-in-trash",
+        "lost-in-trash",
         "occupied",
         "no-folder",
         "pinned",
@@ -468,6 +481,7 @@ impl Error {
             Self::NoRemoval { .. } => "no-removal",
             Self::NotRestorable { .. } => "not-restorable",
             Self::NotInTrash { .. } => "not-in-trash",
+            Self::LostInTrash { .. } => "lost-in-trash",
             Self::Occupied { .. } => "occupied",
             Self::NoFolder { .. } => "no-folder",
             Self::Pinned { .. } => "pinned",
@@ -514,6 +528,7 @@ impl Error {
             | Self::Nested { outer: path, .. }
             | Self::MountPoint { path }
             | Self::InnerRegistry { path, .. }
+            | Self::LostInTrash { path, .. }
             | Self::Occupied { path }
             | Self::NoFolder { base: path }
             | Self::Pinned { path, .. }
@@ -654,6 +669,7 @@ impl Error {
             "not-undoable" | "undone-already" | "undo-too-late" => Hint::ShowOperation,
             "changed-since-operation" => Hint::UndoLaterFirst,
             "no-removal" | "not-in-trash" => Hint::ListTrash,
+            "lost-in-trash" => Hint::ForgetLost,
             "internal" => Hint::Report,
             // The text is the system's or SQLite's own, and names the cause.
             "occupied" => Hint::ClearPlace,

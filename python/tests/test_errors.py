@@ -6,6 +6,7 @@ import builtins
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -234,6 +235,29 @@ def test_the_row_of_data_that_was_renamed_by_hand_is_not_removed(
     assert [skipped.code for skipped in done.skipped] == ["renamed-by-hand"]
     registry.remove(row, force_pinned=True)
     assert registry.list(run="a") == []
+
+
+def test_what_was_deleted_in_the_trash_is_named_and_the_rest_comes_back(
+    registry: dalsegno.Registry,
+) -> None:
+    for name in ("v", "w"):
+        write_array(registry.base / f"a/validation.zarr/1/{name}/prediction")
+    registry.scan()
+    for undo in (False, True):
+        removed = registry.remove(run="a", keep=True)
+        trash = registry.base / ".dalsegno/trash" / str(removed.removal)
+        shutil.rmtree(trash / "0")
+        done = registry.undo("last") if undo else registry.restore(removed)
+        assert len(done.artifacts) == 1
+        assert [skipped.code for skipped in done.skipped] == ["lost-in-trash"]
+        assert [row.state for row in registry.list(run="a")] == ["missing", "present"]
+        write_array(registry.base / "a/validation.zarr/1/v/prediction")
+        registry.refresh(run="a")
+    removed = registry.remove(run="a", keep=True)
+    shutil.rmtree(registry.base / ".dalsegno/trash" / str(removed.removal))
+    with pytest.raises(errors.LostInTrashError) as caught:
+        registry.restore(removed)
+    assert "empty_trash" in str(caught.value.hint)
 
 
 def test_the_library_speaks_of_calls_where_the_caller_is_python() -> None:

@@ -8,9 +8,9 @@ use super::error::CatalogError;
 use super::record::{self, Recorder};
 use super::removals::{Change, MARK_RESTORED, REINSTATE};
 use super::rows::{self, Columns, row_columns};
-use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
-use crate::model::detail::{Detail, ItemNotInTrash};
+use crate::model::detail::{Detail, ItemLost, ItemNotInTrash};
 use crate::model::operation::Side;
 use crate::model::removal::RemovalId;
 
@@ -159,11 +159,49 @@ impl Change<'_> {
             removal: id.clone(),
             not_in_trash: item,
         }));
-        self.transaction
-            .prepare_cached(MARK_ITEM_RESTORED)
-            .and_then(|mut statement| statement.execute(params![id.as_str(), item, now.0]))
+        self.mark_all_of_item(id, item, now)
+    }
+
+    fn mark_all_of_item(
+        &self,
+        id: &RemovalId,
+        item: u32,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.run(MARK_ITEM_RESTORED, params![id.as_str(), item, now.0])
             .map(drop)
-            .map_err(|error| self.catalog.sql("changing removals", error))
+    }
+
+    /// Records that an item of a removal is lost: the rows of its artifacts come back as missing,
+    /// unless others are at their places, and nothing of it is in the trash any more.
+    ///
+    /// # Errors
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
+    pub fn reinstate_lost(
+        &self,
+        id: &RemovalId,
+        item: u32,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let rows = self.of_item(id, item)?;
+        self.journal.detail(Detail::ItemLost(ItemLost {
+            removal: id.clone(),
+            lost: item,
+        }));
+        // Before the rows, whose numbers are free then.
+        self.mark_all_of_item(id, item, now)?;
+        for mut row in rows {
+            // What is at its place was recorded since, and knows its own data.
+            if self.at(&row.location())?.is_some() {
+                continue;
+            }
+            if row.state != State::Reserved {
+                row.state = State::Missing;
+            }
+            self.reinstate_as(&row, now)?;
+        }
+        Ok(())
     }
 
     /// Brings the row of an artifact back, unless it is there.

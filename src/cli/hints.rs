@@ -287,6 +287,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "see what changed it with: dalsegno history; undo the later operation first"
         }
         Hint::ListTrash => "see what can be restored with: dalsegno trash list",
+        Hint::ForgetLost => {
+            "nothing of it is left to restore; move it back to where it was in the trash, or forget \
+             the removal with: dalsegno trash empty REMOVAL"
+        }
         Hint::Report => {
             "report it as a bug, with what you did before and the output of: dalsegno doctor"
         }

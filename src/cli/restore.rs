@@ -14,6 +14,8 @@ use crate::model::operation::Action;
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
 
+/// The code of what was deleted in the trash by hand.
+const LOST: &str = "lost-in-trash";
 /// Removals and artifacts that are named one by one.
 const MOST_NAMES: usize = 3;
 
@@ -24,7 +26,8 @@ const MOST_NAMES: usize = 3;
 /// the newest of these took. If a path was removed several times, the last removal of it is
 /// restored, and the older ones are named; they stay in the trash. A container that was removed as
 /// a whole is restored as a whole; if a new one is at its place, what has no counterpart in that is
-/// restored. Nothing is overwritten: what is taken stays in the trash and is named, with exit code 3.
+/// restored. Nothing is overwritten: what is taken stays in the trash and is named, with exit code 3. So
+/// is what was deleted in the trash by hand; its row comes back as missing.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths
@@ -87,10 +90,15 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
             artifacts::rows(context, format, &report.artifacts)?;
         }
         let what = what_of(&report);
-        let stays = match report.skipped.len() {
+        let lost = lost(&report.skipped);
+        let mut stays = match report.skipped.len() - lost {
             0 => String::new(),
             stay => format!(" and leave {stay} in the trash"),
         };
+        if lost > 0 {
+            let lost = count(lost, "artifact");
+            stays.push_str(&format!(", and bring back as missing the rows of {lost}"));
+        }
         context.say(&format!(
             "would restore {what}{stays}; nothing was restored"
         ));
@@ -121,6 +129,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     context.say(&format!("restored {}", what_of(&report)));
     say_older(context, &report.older);
     say_left(context, &report.skipped);
+    say_lost(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
         true => Ok(()),
@@ -129,12 +138,30 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
 }
 
 /// Says what stays in the trash, and what to do about what is in its way.
-fn say_left(context: &Context, skipped: &[Skipped]) {
+pub(super) fn say_left(context: &Context, skipped: &[Skipped]) {
     warn_skipped(context, skipped);
     let in_the_way = ["occupied", "not-a-folder", "not-a-file", "symlink"];
     if skipped.iter().any(|one| in_the_way.contains(&one.code)) {
         context.say("  next: move away what is in the way, then restore it again");
     }
+}
+
+/// Says what became of the rows of what was deleted in the trash by hand.
+pub(super) fn say_lost(context: &Context, skipped: &[Skipped]) {
+    let lost = match lost(skipped) {
+        0 => return,
+        1 => "1 artifact is lost; its row is back as missing".to_owned(),
+        lost => {
+            let lost = count(lost, "artifact");
+            format!("{lost} are lost; their rows are back as missing")
+        }
+    };
+    let next = "see: dalsegno list --state missing; remove such a row with: dalsegno rm PATH";
+    context.say(&format!("{lost}; {}", context.with_base(next)));
+}
+
+fn lost(skipped: &[Skipped]) -> usize {
+    skipped.iter().filter(|one| one.code == LOST).count()
 }
 
 /// What comes back and which removals took it, in words.

@@ -6,13 +6,15 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
 use super::render::{self, count};
+use super::restore;
 use crate::model::operation::Action;
 use crate::ops::undo::UndoReport;
 
 /// Reverse an operation
 ///
 /// Restores what it removed from the trash, unpins what it pinned, pins what it unpinned, and sets
-/// scores back. Refused if a later operation changed the same things.
+/// scores back. Refused if a later operation changed the same things. What cannot be restored is
+/// named, with exit code 3.
 #[derive(Debug, Args)]
 pub(super) struct Undo {
     /// Number of the operation (see: dalsegno history), or `last`: the newest removal, restore, pin,
@@ -54,7 +56,12 @@ pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> 
         "undid operation {} ({}): {what}",
         report.operation, report.action
     ));
-    Ok(())
+    restore::say_left(context, &report.skipped);
+    restore::say_lost(context, &report.skipped);
+    match report.skipped.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Partly),
+    }
 }
 
 /// What an undo did, as a phrase.

@@ -34,6 +34,8 @@ pub enum Detail {
     RemovalStateSet(RemovalStateSet),
     /// An item of a removal was not in the trash.
     ItemNotInTrash(ItemNotInTrash),
+    /// An item of a removal was lost in the trash.
+    ItemLost(ItemLost),
     /// A pin was made or binds more.
     PinBound(PinBound),
     /// A pin was deleted or binds less.
@@ -84,6 +86,18 @@ pub struct ItemNotInTrash {
     pub removal: RemovalId,
     /// Number of the item.
     pub not_in_trash: u32,
+}
+
+/// An item of a removal was not in the trash when the rest was restored: it had been deleted by
+/// hand. The rows of its artifacts came back as missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ItemLost {
+    /// Id of the removal.
+    pub removal: RemovalId,
+    /// Number of the item.
+    pub lost: u32,
 }
 
 /// A pin was made or binds more.
@@ -268,6 +282,13 @@ mod tests {
                     not_in_trash: 3,
                 }),
                 r#"{"removal":"20261122-221517-07be3e","not_in_trash":3}"#,
+            ),
+            (
+                Detail::ItemLost(ItemLost {
+                    removal: removal(),
+                    lost: 3,
+                }),
+                r#"{"removal":"20261122-221517-07be3e","lost":3}"#,
             ),
             (
                 Detail::PinBound(PinBound {

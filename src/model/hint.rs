@@ -173,6 +173,8 @@ hints! {
     UndoLaterFirst = "undo-later-first",
     /// List the trash.
     ListTrash = "list-trash",
+    /// Forget a removal of which nothing is left in the trash.
+    ForgetLost = "forget-lost",
     /// Report a bug.
     Report = "report",
     /// Move away what is in the way, and restore again.

@@ -16,6 +16,7 @@ use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
 use crate::model::operation::{Action, HistoryFilter, NewOperation, Operation, UndoError};
 use crate::model::removal::{RemovalId, RemovalState};
+use crate::ops::remove::Skipped;
 use crate::ops::restore::{self, RestoreTarget};
 use crate::store::Base;
 
@@ -27,8 +28,11 @@ pub struct UndoReport {
     pub operation: i64,
     /// What the operation had done.
     pub action: Action,
-    /// Number of artifacts that were restored.
+    /// Artifacts that were restored.
     pub artifacts: Vec<Artifact>,
+    /// What could not be restored, and why, as in
+    /// [`RestoreReport::skipped`](crate::RestoreReport::skipped).
+    pub skipped: Vec<Skipped>,
     /// Number of things that a pin binds again, or no longer binds.
     pub pin: Option<PinChange>,
     /// Number of scores that have their former values.
@@ -63,6 +67,7 @@ pub(crate) fn undo(
         operation: id,
         action: operation.action,
         artifacts: Vec::new(),
+        skipped: Vec::new(),
         pin: None,
         scores: 0,
     };
@@ -71,9 +76,10 @@ pub(crate) fn undo(
         Action::Remove => {
             let removal = kept_removal(catalog, &operation)?;
             let target = RestoreTarget::Removal(removal);
-            report.artifacts =
-                restore::restore_target(catalog, base, &target, new_operation(Action::Restore))?
-                    .artifacts;
+            let new_operation = new_operation(Action::Restore);
+            let restored = restore::restore_target(catalog, base, &target, new_operation)?;
+            report.artifacts = restored.artifacts;
+            report.skipped = restored.skipped;
         }
         Action::Pin => {
             let change = catalog.release_bound_by(&operation, new_operation(Action::Unpin))?;

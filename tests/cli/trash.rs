@@ -35,6 +35,50 @@ fn ids(world: &World) -> Vec<String> {
 }
 
 #[test]
+fn what_was_deleted_in_the_trash_by_hand_is_named_and_the_rest_comes_back() {
+    let lost = |world: &World| {
+        let mito = ids(world).pop().unwrap();
+        let item = world.base.join(".dalsegno/trash").join(&mito).join("0");
+        fs::remove_dir_all(item).unwrap();
+        mito
+    };
+    let world_of = world();
+    let mito = lost(&world_of);
+    let text = world_of.transcript(&format!(
+        "restore {mito} --dry-run
+        restore {mito}
+        restore {mito}
+        list --state missing
+        history --action restore --table
+        trash list --json"
+    ));
+    assert_transcript!("restore_lost", text);
+    // The same by an undo, in JSON.
+    let world_of = world();
+    lost(&world_of);
+    let text = world_of.transcript("undo last --json");
+    assert!(text.contains("\"code\": \"lost-in-trash\""), "{text}");
+    assert!(
+        text.contains("1 artifact is lost") && text.contains("exit 3"),
+        "{text}"
+    );
+    // Of what is lost nothing can come back, and the hint leads out.
+    let world_of = world();
+    let er = ids(&world_of).remove(0);
+    fs::remove_dir_all(world_of.base.join(".dalsegno/trash").join(&er).join("0")).unwrap();
+    let text = world_of.transcript(&format!("restore {er}"));
+    assert!(
+        text.contains("error[lost-in-trash]") && text.contains("trash empty"),
+        "{text}"
+    );
+    let text = world_of.transcript(&format!("trash empty {er} --yes\ntrash list"));
+    assert!(
+        !text.contains("error") && text.matches(&er).count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
 fn restore_takes_ids_paths_and_selections() {
     let world = world();
     let before = world.tree();

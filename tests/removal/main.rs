@@ -15,6 +15,7 @@ mod deleted;
 mod foreign;
 mod inner;
 mod keep;
+mod lost;
 mod moved;
 mod restore;
 mod whole_run;

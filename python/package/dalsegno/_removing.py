@@ -247,6 +247,7 @@ class Removing(Asking, Noting):
         Raises:
             NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
             OccupiedError: Nothing can come back, because something is at each place.
+            LostInTrashError: Nothing can come back, because all was deleted in the trash by hand.
         """
         given = [removal is not None, path is not None, bool(arguments.given(selection))]
         if sum(given) != 1:

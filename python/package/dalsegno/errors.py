@@ -550,6 +550,12 @@ class NotInTrashError(Error, LookupError):
     code = "not-in-trash"
 
 
+class LostInTrashError(Error, LookupError):
+    """It was moved to the trash and is not there any more."""
+
+    code = "lost-in-trash"
+
+
 class OccupiedError(Error, FileExistsError):
     """The place of what is to be restored is taken."""
 

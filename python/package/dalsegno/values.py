@@ -371,7 +371,8 @@ class Restored:
     artifacts: tuple[Artifact, ...]
     moved: int
     skipped: tuple[Skipped, ...]
-    """What stays in the trash because something is at its place, and why."""
+    """What stays in the trash because something is at its place, and why; and what was deleted in the
+    trash by hand (``lost-in-trash``), whose rows are back as missing."""
     older: tuple[OlderRemoved, ...]
     """What stays in the trash because a newer removal took something from the same path."""
     stale_lists: tuple[StaleList, ...]
@@ -624,6 +625,8 @@ class Undone:
     operation: int
     action: str
     artifacts: tuple[Artifact, ...]
+    skipped: tuple[Skipped, ...]
+    """What could not be restored, and why, as in :class:`Restored`."""
     pin: Optional[PinChange]
     scores: int
 

@@ -63,6 +63,12 @@ fn plain(entry: &Detail) -> Option<String> {
             format!("removal {removal} ({state})")
         }
         Detail::ItemNotInTrash(item) => format!("removal {}", item.removal),
+        Detail::ItemLost(item) => {
+            format!(
+                "item {} of removal {} was lost in the trash",
+                item.lost, item.removal
+            )
+        }
         Detail::PinBound(bound) => {
             let what = bindings(&bound.scopes, bound.artifacts.len());
             format!("{} binds {what}", bound.pin)

@@ -15,6 +15,10 @@
 //! removal whose purge has begun cannot be restored: the catalog says so before the first file is
 //! unlinked.
 //!
+//! An item that was deleted in the trash by hand is lost: the rest comes back, and the rows of what
+//! is lost come back as missing, in the same transaction. If all that is asked for is lost, nothing
+//! is changed: it may have been moved away for a moment.
+//!
 //! What comes back is what was moved: a container comes back as a whole. If its place is taken, as
 //! by the container of a training that goes on, the parts of it come back that have no counterpart;
 //! see `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
@@ -47,8 +51,8 @@ use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::{Skipped, checked_item};
 use crate::ops::{recover, target, trash};
 use crate::store::{
-    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList, Trash,
-    TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList,
+    StorageError, Trash, TrashFolder, TrashItem,
 };
 
 /// What to restore.
@@ -90,7 +94,8 @@ pub struct RestoreReport {
     pub artifacts: Vec<Artifact>,
     /// Renames that it took.
     pub moved: u64,
-    /// What stays in the trash because something is at its place, and why.
+    /// What stays in the trash because something is at its place, and what is lost because it was
+    /// deleted in the trash by hand, and why. The rows of what is lost are back as missing.
     pub skipped: Vec<Skipped>,
     /// What stays in the trash because a newer removal took something from the same path.
     pub older: Vec<OlderRemoved>,
@@ -471,6 +476,9 @@ fn restore_part(
         // back into the trash.
         folder.write_restoring(items)?;
     }
+    for &item in &back.lost {
+        change.reinstate_lost(id, item, now)?;
+    }
     let mut artifacts = Vec::with_capacity(back.rows.len());
     for RowBack { artifact, is_over } in back.rows {
         artifacts.push(match is_over {
@@ -555,18 +563,35 @@ fn way_back(
     }
     for (&number, wanted) in &items {
         let rows = view.of_item(id, number)?;
-        let lost = || Error::NotInTrash {
+        let unknown = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
         };
-        let path = view.path_of_item(id, number)?.ok_or_else(lost)?;
+        let path = view.path_of_item(id, number)?.ok_or_else(unknown)?;
         let is_run =
             |run: &str| rows.is_empty() || rows.iter().any(|row| row.key.run().as_str() == run);
         // A row is input too: its path must lead neither out of the base directory nor to another
         // run.
         checked_item(&path, is_run)?;
         let form = form_of(&rows, &path);
-        let folder = folder.ok_or_else(lost)?;
-        let entry = folder.identify(number, form)?.ok_or_else(lost)?;
+        let found = match folder {
+            Some(folder) => folder.identify(number, form)?.map(|entry| (folder, entry)),
+            None => None,
+        };
+        let Some((folder, entry)) = found else {
+            // Another thing of that name: what became of the item is not known.
+            if let Some(folder) = folder
+                && folder.has(number)?
+            {
+                let path = folder.path().join(number.to_string());
+                return Err(match form {
+                    EntryType::Folder => StorageError::NotAFolder { path },
+                    EntryType::File => StorageError::NotAFile { path },
+                }
+                .into());
+            }
+            back.add_lost(base, id, (number, &path), &rows);
+            continue;
+        };
         // A manifest is input: data only comes back to the path that its rows have.
         let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
         if !rows.iter().all(is_at) {

@@ -13,6 +13,7 @@ use crate::catalog::RemovalView;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::layout;
+use crate::model::removal::RemovalId;
 use crate::ops::inner::RegistriesAround;
 use crate::ops::remove::Skipped;
 use crate::store::{
@@ -28,6 +29,8 @@ pub(super) struct WayBack {
     pub(super) skipped: Vec<Skipped>,
     /// Why the first of them stays.
     pub(super) first: Option<Error>,
+    /// Numbers of items that are not in the trash any more.
+    pub(super) lost: Vec<u32>,
     /// Data that goes into another registry would have no row there.
     around: RegistriesAround,
 }
@@ -80,6 +83,24 @@ impl WayBack {
     pub(super) fn skip(&mut self, path: PathBuf, error: Error) {
         self.skipped.push(Skipped::new(path, &error));
         self.first.get_or_insert(error);
+    }
+
+    /// Adds an item that is not in the trash any more, with its artifacts.
+    pub(super) fn add_lost(
+        &mut self,
+        base: &Base,
+        removal: &RemovalId,
+        (item, path): (u32, &str),
+        rows: &[Artifact],
+    ) {
+        self.lost.push(item);
+        let of_rows = rows.iter().map(Artifact::path);
+        // All of its rows are back already, or it never had any.
+        let itself = rows.is_empty().then(|| base.path().join(path));
+        for path in of_rows.chain(itself) {
+            let removal = removal.clone();
+            self.skip(path.clone(), Error::LostInTrash { path, removal });
+        }
     }
 
     /// Adds a row that has no data in the trash, unless its place is taken.

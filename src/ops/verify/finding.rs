@@ -161,8 +161,8 @@ impl VerifyClass {
             Self::TrashUnsettled => "finish it with: dalsegno trash empty",
             Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
             Self::TrashMissing => {
-                "it cannot be restored any more; forget it, and what else its removal took, with: \
-                 dalsegno trash empty REMOVAL"
+                "it cannot be restored any more; restore what is left of its removal with: dalsegno \
+                 restore REMOVAL; if nothing is, forget it with: dalsegno trash empty REMOVAL"
             }
             Self::TrashOccupied => {
                 // Never to move away what is there: a training may be writing it.

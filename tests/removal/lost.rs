@@ -1,0 +1,186 @@
+//! What was deleted in the trash by hand: the rest comes back, and its row as missing.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::operation::{Action, HistoryFilter};
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::RemovalId;
+use dalsegno::{Registry, RestoreTarget};
+use tempfile::TempDir;
+
+use crate::{
+    RestoreAsPlanned, TRASH, array, base, child, code, is_trash_empty, kept, key, paths, target,
+    write,
+};
+
+const ARRAYS: [&str; 3] = [
+    "r/validation.zarr/1/a/prediction",
+    "r/validation.zarr/1/b/prediction",
+    "r/validation.zarr/2/a/prediction",
+];
+
+/// Arrays of which one after the other is an item in the trash.
+fn removed() -> (TempDir, Registry, RemovalId) {
+    let (folder, registry) = base();
+    for path in ARRAYS {
+        array(&registry, path);
+    }
+    let removed = registry.remove_many(&Filter::default(), &kept(), &Silent);
+    (folder, registry, removed.unwrap().removal.unwrap())
+}
+
+fn item(folder: &TempDir, id: &RemovalId, number: u32) -> PathBuf {
+    let trash = folder.path().join(TRASH).join(id.as_str());
+    trash.join(number.to_string())
+}
+
+/// The newest operation of an action: its number and its detail.
+fn newest(registry: &Registry, action: Action) -> (i64, String) {
+    let mut found = None;
+    let filter = HistoryFilter::default().actions([action]);
+    registry
+        .history(&filter, |operation| {
+            let detail = operation.detail.map(|detail| detail.to_string());
+            found = Some((operation.id, detail.unwrap_or_default()));
+            Ok::<_, dalsegno::Error>(ControlFlow::Break(()))
+        })
+        .unwrap();
+    found.unwrap()
+}
+
+#[test]
+fn the_rest_comes_back_and_the_row_of_what_is_lost_as_missing() {
+    for by_undo in [false, true] {
+        let (folder, registry, id) = removed();
+        fs::remove_dir_all(item(&folder, &id, 1)).unwrap();
+        let (artifacts, skipped) = match by_undo {
+            false => {
+                let what = RestoreTarget::Removal(id.clone());
+                let report = registry.restore_as_planned(&what).unwrap();
+                assert_eq!(report.moved, 2);
+                (report.artifacts, report.skipped)
+            }
+            true => {
+                let report = registry.undo_last().unwrap();
+                (report.artifacts, report.skipped)
+            }
+        };
+        let back: Vec<String> = artifacts.iter().map(|row| row.location().path()).collect();
+        assert_eq!(back, [ARRAYS[0], ARRAYS[2]]);
+        assert_eq!(skipped.len(), 1);
+        assert_eq!(skipped[0].code, "lost-in-trash");
+        assert_eq!(skipped[0].path, folder.path().join(ARRAYS[1]));
+        assert!(skipped[0].reason.contains(id.as_str()), "{skipped:?}");
+        assert_eq!(paths(&registry), ARRAYS);
+        let row = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
+        assert_eq!(row.state, State::Missing);
+        assert!(row.sealed_at.is_some());
+        assert!(!folder.path().join(ARRAYS[1]).exists());
+        // The history says what was lost, and nothing is left to restore.
+        let (_, detail) = newest(&registry, Action::Restore);
+        assert!(detail.contains("\"lost\":1"), "{detail}");
+        child::assert_sound(registry.catalog_path());
+        assert_eq!(registry.trash().unwrap(), []);
+        assert_eq!(registry.trash_bytes().unwrap().0, 0);
+        assert!(is_trash_empty(folder.path()));
+        let restore = |what| code(registry.restore_as_planned(&what));
+        assert_eq!(restore(RestoreTarget::Removal(id)), "not-restorable");
+        assert_eq!(
+            restore(RestoreTarget::Path(ARRAYS[1].into())),
+            "not-in-trash"
+        );
+    }
+}
+
+#[test]
+fn what_comes_back_as_missing_keeps_its_number_and_its_pins() {
+    let (folder, registry) = base();
+    let row = array(&registry, ARRAYS[0]);
+    array(&registry, ARRAYS[1]);
+    let pin = dalsegno::PinSelection::Artifacts(vec![row.clone()]);
+    registry
+        .pin(&"p".parse().unwrap(), Some("why"), &pin)
+        .unwrap();
+    let forced = kept().force_pinned(true);
+    let removed = registry.remove_many(&Filter::default(), &forced, &Silent);
+    let id = removed.unwrap().removal.unwrap();
+    fs::remove_dir_all(item(&folder, &id, 0)).unwrap();
+    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    let back = registry.get(&target(ARRAYS[0])).unwrap().unwrap();
+    assert_eq!((back.id, back.pins), (row.id, vec!["p".to_owned()]));
+}
+
+#[test]
+fn if_all_that_is_asked_for_is_lost_nothing_changes_and_it_can_be_moved_back_or_forgotten() {
+    let (folder, registry, id) = removed();
+    let aside = folder.path().join("aside");
+    fs::rename(item(&folder, &id, 1), &aside).unwrap();
+    let lost = RestoreTarget::Path(ARRAYS[1].into());
+    let before = child::tree(folder.path());
+    for _ in 0..2 {
+        let error = registry.restore_as_planned(&lost).unwrap_err();
+        assert_eq!(error.code(), "lost-in-trash");
+        assert!(error.to_string().contains(ARRAYS[1]), "{error}");
+    }
+    assert_eq!(child::tree(folder.path()), before);
+    assert_eq!(registry.trash().unwrap()[0].artifacts, 3);
+    fs::rename(&aside, item(&folder, &id, 1)).unwrap();
+    registry.restore_as_planned(&lost).unwrap();
+    assert_eq!(paths(&registry), [ARRAYS[1]]);
+    // All of the rest.
+    fs::remove_dir_all(item(&folder, &id, 0).parent().unwrap()).unwrap();
+    let rest = RestoreTarget::Removal(id.clone());
+    assert_eq!(code(registry.restore_as_planned(&rest)), "lost-in-trash");
+    let (operation, _) = newest(&registry, Action::Remove);
+    assert_eq!(code(registry.undo(operation)), "lost-in-trash");
+    registry.purge_removals(&[id], &Silent).unwrap();
+    assert_eq!(registry.trash().unwrap(), []);
+    assert_eq!(code(registry.restore(&rest)), "not-restorable");
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_taken_for_lost() {
+    let (folder, registry, id) = removed();
+    let aside = folder.path().join("aside");
+    fs::rename(item(&folder, &id, 1), &aside).unwrap();
+    let report = registry.restore_as_planned(&RestoreTarget::Path(ARRAYS[0].into()));
+    assert_eq!(report.unwrap().skipped, []);
+    assert_eq!(registry.trash().unwrap()[0].artifacts, 2);
+    fs::rename(&aside, item(&folder, &id, 1)).unwrap();
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(report.unwrap().artifacts.len(), 2);
+}
+
+#[test]
+fn beside_what_was_recorded_since_only_the_trash_forgets_what_is_lost() {
+    let (folder, registry, id) = removed();
+    fs::remove_dir_all(item(&folder, &id, 1)).unwrap();
+    registry.record(&key(ARRAYS[1])).unwrap();
+    // This one stays in the trash.
+    write(folder.path(), ARRAYS[2]);
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id.clone()));
+    let codes: Vec<_> = report.unwrap().skipped.iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["lost-in-trash", "occupied"]);
+    let row = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
+    assert_eq!(row.state, State::Reserved);
+    assert_eq!(registry.trash().unwrap()[0].artifacts, 1);
+    fs::remove_dir_all(folder.path().join(ARRAYS[2])).unwrap();
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(report.unwrap().skipped, []);
+    assert_eq!(paths(&registry), ARRAYS);
+}
+
+#[test]
+fn another_thing_with_the_name_of_an_item_stops_the_restore() {
+    let (folder, registry, id) = removed();
+    let item = item(&folder, &id, 1);
+    fs::remove_dir_all(&item).unwrap();
+    fs::write(&item, "?").unwrap();
+    let restored = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(code(restored), "not-a-folder");
+    assert_eq!(paths(&registry), [""; 0]);
+}
