@@ -13,7 +13,7 @@ from typing import Any
 import dalsegno
 import pytest
 from conftest import write_array
-from dalsegno import Registry
+from dalsegno import Registry, _listing
 
 
 def filled(registry: Registry, runs: int = 2, iterations: int = 3) -> Registry:
@@ -97,9 +97,9 @@ def test_a_large_listing_is_read_run_by_run_and_counted_without_reading(
     read: list[str] = []
     select = rows._select
 
-    def counting(run: str) -> list[dalsegno.Artifact]:
+    def counting(run: str, left: int | None) -> list[dalsegno.Artifact]:
         read.append(run)
-        return select(run)
+        return select(run, left)
 
     rows._select = counting
     assert len(rows) == len(everything) and read == []
@@ -107,6 +107,110 @@ def test_a_large_listing_is_read_run_by_run_and_counted_without_reading(
     assert list(rows) == everything and list(rows) == everything
     # What fits is kept; the rest is read again each time.
     assert read.count("r0") + read.count("r3") < read.count("r1") + read.count("r2")
+
+
+def test_a_listing_of_more_than_is_kept_has_a_length(registry: Registry) -> None:
+    number = _listing.KEPT + 7
+    registry.record_many(
+        dalsegno.Key("prediction", f"r{at % 3}", iteration=at, dataset="d") for at in range(number)
+    )
+    rows = registry.list(refresh=False)
+    assert len(rows) == number
+    by_age = registry.list(refresh=False, sort="iteration", reverse=True)
+    assert len(by_age) == number and by_age[0].iteration == number - 1
+    most = registry.list(refresh=False, limit=number - 3)
+    assert len(most) == number - 3 == sum(1 for _ in most)
+
+
+def sized(registry: Registry) -> Registry:
+    """Iterations that differ in size, seal, pin and score."""
+    for at, run in enumerate(["a", "a", "b"]):
+        output = registry.validation_output_array(run, at, "p", "crop")
+        write_array(Path(output), "x" * (10 * (3 - at)))
+    registry.refresh(measure=True)
+    registry.seal(run="b")
+    registry.pin("p", run="a", iteration=1, reason="x")
+    registry.score("a", 0, voi=0.5)
+    registry.score("b", 2, voi=0.1, dataset="crop")
+    return registry
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("size", [2, 1, 0]),
+        ("iteration", [0, 1, 2]),
+        ("run", [0, 1, 2]),
+        ("written", None),
+        ("age", None),
+    ],
+)
+def test_listings_come_in_the_order_that_is_asked_for(
+    registry: Registry, sort: str, order: list[int] | None, reverse: bool
+) -> None:
+    sized(registry)
+    rows = registry.list(kind="output", sort=sort, reverse=reverse)
+    found = [row.iteration for row in rows]
+    iterations = [row.iteration for row in registry.iterations(sort=sort, reverse=reverse)]
+    if order is None:
+        assert sorted(found) == sorted(iterations) == [0, 1, 2]
+        return
+    if sort == "run" and reverse:
+        # Equal ones keep the usual order.
+        order = [1, 0, 2]
+    assert found == iterations == (order[::-1] if reverse else order)
+
+
+def test_runs_and_iterations_say_what_is_sealed_and_pinned(registry: Registry) -> None:
+    sized(registry)
+    runs = registry.runs(sort="pinned", reverse=True)
+    assert [(row.run, row.sealed, row.pinned) for row in runs] == [("a", 0, 1), ("b", 1, 0)]
+    assert [row.run for row in registry.runs(sort="score:voi")] == ["b", "a"]
+    assert [row.run for row in registry.runs(sort="last_written_at", limit=0)] == []
+    best = registry.iterations(sort="score:voi:max", limit=1)[0]
+    assert (best.run, best.iteration, best.sealed, best.pinned) == ("b", 2, 1, 0)
+    worst = registry.iterations(sort="score:voi", reverse=True)
+    # What has no score comes last in either direction.
+    assert [row.iteration for row in worst] == [0, 2, 1]
+    assert worst[0].last_written_at.tzinfo is not None
+
+
+def test_a_limit_ends_a_listing_and_its_reading(registry: Registry) -> None:
+    filled(registry, runs=4)
+    everything = list(registry.list())
+    for limit in range(len(everything) + 2):
+        rows = registry.list(limit=limit)
+        assert len(rows) == min(limit, len(everything))
+        assert list(rows) == everything[:limit]
+        rows = registry.list(limit=limit)
+        assert list(reversed(rows)) == everything[:limit][::-1]
+        assert bool(registry.list(limit=limit)) == (limit > 0)
+        by_run = registry.list(sort="run", limit=limit)
+        assert len(by_run) == min(limit, len(everything))
+        assert list(by_run) == everything[:limit]
+    rows = registry.list(limit=2)
+    read: list[str] = []
+    select = rows._select
+
+    def noting(run: str, left: int | None) -> list[dalsegno.Artifact]:
+        read.append(run)
+        return select(run, left)
+
+    rows._select = noting
+    assert len(list(iter(rows))) == 2 and read == ["r0"]
+
+
+def test_what_cannot_be_sorted_or_counted_is_refused(registry: Registry) -> None:
+    for ask in (registry.list, registry.runs, registry.iterations):
+        with pytest.raises(ValueError, match="sorted by that"):
+            ask(sort="nothing")
+        with pytest.raises(ValueError, match="name what to sort by"):
+            ask(reverse=True)
+        with pytest.raises(ValueError, match="at least 0"):
+            ask(limit=-1)
+    with pytest.raises(ValueError, match="quality:min if lower is better"):
+        registry.runs(sort="score:quality")
 
 
 def test_a_listing_of_any_selection_has_the_length_of_its_rows(registry: Registry) -> None:

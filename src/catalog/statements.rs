@@ -212,6 +212,7 @@ pub fn sums(filter: &Filter, now: Timestamp) -> Vec<Made> {
     let others = [
         summary::by_run(filter, now, false),
         summary::by_group(filter, now),
+        summary::count_of_runs(filter, now),
     ];
     others.into_iter().chain(by_space).map(Made::from).collect()
 }

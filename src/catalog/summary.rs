@@ -219,6 +219,21 @@ pub(super) fn by_run(filter: &Filter, now: Timestamp, counts_pinned: bool) -> Qu
     )
 }
 
+/// How many artifacts of a filter each run has, containers among them.
+pub(super) fn count_of_runs(filter: &Filter, now: Timestamp) -> Query {
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(filter, now);
+    let sql = format!(
+        "SELECT run.name, count(*) FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+         LEFT JOIN dataset ON dataset.id = a.dataset_id \
+         LEFT JOIN parameters ON parameters.id = a.parameters_id \
+         WHERE 1{conditions} GROUP BY run.name"
+    );
+    Query { sql, values }
+}
+
 pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query {
     let group = match group {
         DuGroup::Run => ["run.name", "", "", "", ""],
@@ -510,6 +525,27 @@ impl Catalog {
                 each(read().map_err(|error| self.sql("listing runs", error))?)
             })
         })
+    }
+
+    /// Gives how many artifacts of a filter each run has; runs without any are left out.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn count_of_runs(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, u64>, CatalogError> {
+        let mut counts = BTreeMap::new();
+        self.read_with(|connection| {
+            self.run_query(connection, &count_of_runs(filter, now), |row| {
+                let read = || -> rusqlite::Result<_> { Ok((row.get(0)?, row.get(1)?)) };
+                let (run, count) = read().map_err(|error| self.sql("counting", error))?;
+                counts.insert(run, count);
+                Ok::<_, CatalogError>(ControlFlow::Continue(()))
+            })
+        })?;
+        Ok(counts)
     }
 
     /// Gives the number of present arrays of each run, kind and dataset.

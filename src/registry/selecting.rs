@@ -1,5 +1,6 @@
 //! What selections and names mean, and why they mean nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Registry;
@@ -78,6 +79,14 @@ impl Registry {
     #[cfg(feature = "cli")]
     pub(crate) fn metrics(&self) -> Result<Vec<String>> {
         Ok(self.catalog.scored_metrics()?)
+    }
+
+    /// Counts the artifacts of a selection, by run; runs without any are left out.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn count_of_runs(&self, filter: &Filter) -> Result<BTreeMap<String, u64>> {
+        Ok(self.catalog.count_of_runs(filter, self.clock.now())?)
     }
 
     /// Whether a filter selects any artifact, whatever its state, age, owner and size.

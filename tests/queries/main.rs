@@ -150,6 +150,8 @@ fn compare(registry: &Registry, list: &[Artifact], filter: &Filter) -> Result<()
         })
         .unwrap();
     prop_assert_eq!(runs, model::runs(filter, list));
+    let counted: u64 = registry.count_of_runs(filter).unwrap().values().sum();
+    prop_assert_eq!(counted, rows.len() as u64);
     for group in [
         DuGroup::Run,
         DuGroup::Kind,

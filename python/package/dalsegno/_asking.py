@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Dict, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _targets
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+def _order(sort: Optional[str], reverse: bool) -> Tuple[Optional[str], bool]:
+    if reverse and sort is None:
+        raise ValueError("reverse is about sort; name what to sort by")
+    return sort, reverse
+
+
 class Asking(Core):
     """Queries. DaCapo never says that it wrote, so most look on disk first, unless
     refresh=False."""
@@ -40,34 +46,102 @@ class Asking(Core):
         return self._native.get(_targets.target(target))
 
     @arguments.selecting
-    def list(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> Listing:
+    def list(
+        self,
+        *,
+        refresh: bool = True,
+        sort: Optional[str] = None,
+        reverse: bool = False,
+        limit: Optional[int] = None,
+        **selection: Unpack[Selection],
+    ) -> Listing:
         """List the artifacts of a selection; see :class:`Listing`.
 
         Args:
             refresh: Look on disk first for what was not seen yet.
+            sort: By what they are sorted, rather than by run, iteration, kind, dataset and
+                parameters: ``age``, ``size``, ``files``, ``iteration``, ``run``, ``kind``,
+                ``dataset``, ``parameters``, ``container``, ``state``, ``written``, ``recorded``,
+                ``sealed``, ``pinned`` or ``score:METRIC``. What has no value comes last. Artifacts
+                that are sorted are read at once, others run by run.
+            reverse: Sort the highest first.
+            limit: At most this many.
             **selection: See :class:`Selection`.
+
+        Raises:
+            ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
         """
+        order = _order(sort, reverse)
+        most = arguments.count(limit, what="limit")
         # Rows are read later; this raises for a wrong argument in this call.
-        self._native.check(self._selection(selection))
+        self._native.check(self._selection(selection), sort)
         wanted = self._refreshed(selection, refresh)
+        if sort is not None:
+            return Listing(
+                [""],
+                lambda _, left: self._native.select(wanted, *order, left),
+                lambda: {"": sum(self._native.counts(wanted).values())},
+                most,
+            )
         runs = self._native.run_names(wanted["run"])
         return Listing(
             runs,
-            lambda run: self._native.select({**wanted, "run": [run]}),
+            lambda run, left: self._native.select({**wanted, "run": [run]}, *order, left),
             lambda: self._native.counts(wanted),
+            most,
         )
 
     @arguments.selecting
     def iterations(
-        self, *, refresh: bool = True, **selection: Unpack[Selection]
+        self,
+        *,
+        refresh: bool = True,
+        sort: Optional[str] = None,
+        reverse: bool = False,
+        limit: Optional[int] = None,
+        **selection: Unpack[Selection],
     ) -> Rows[Iteration]:
-        """Give what each iteration of a selection has, in the order of run and iteration."""
-        return rows(Iteration, self._native.iterations(self._refreshed(selection, refresh)))
+        """Give what each iteration of a selection has, in the order of run and iteration.
+
+        Args:
+            refresh: Look on disk first for what was not seen yet.
+            sort: By what they are sorted: a field of :class:`Iteration`, ``age``, or
+                ``score:METRIC``: the best score, for which a metric that is no criterion of DaCapo
+                needs a direction, as in ``score:iou:max``. What has no value comes last.
+            reverse: Sort the highest first.
+            limit: At most this many.
+
+        Raises:
+            ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
+        """
+        order = _order(sort, reverse)
+        most = arguments.count(limit, what="limit")
+        wanted = self._refreshed(selection, refresh)
+        return rows(Iteration, self._native.iterations(wanted, *order, most))
 
     @arguments.selecting
-    def runs(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> Rows[Run]:
-        """Give what each run of a selection has, in the order of their names."""
-        return rows(Run, self._native.runs(self._refreshed(selection, refresh)))
+    def runs(
+        self,
+        *,
+        refresh: bool = True,
+        sort: Optional[str] = None,
+        reverse: bool = False,
+        limit: Optional[int] = None,
+        **selection: Unpack[Selection],
+    ) -> Rows[Run]:
+        """Give what each run of a selection has, in the order of their names.
+
+        Args:
+            refresh, reverse, limit: As for :meth:`iterations`.
+            sort: As there, with the fields of :class:`Run`.
+
+        Raises:
+            ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
+        """
+        order = _order(sort, reverse)
+        most = arguments.count(limit, what="limit")
+        wanted = self._refreshed(selection, refresh)
+        return rows(Run, self._native.runs(wanted, *order, most))
 
     @arguments.selecting
     def du(

@@ -54,11 +54,13 @@ KEPT = 100_000
 
 
 class Listing(Sequence[Artifact]):
-    """The artifacts of a selection, in the order run, iteration, kind, dataset, parameters.
+    """The artifacts of a selection, in the order run, iteration, kind, dataset, parameters, or in
+    one that was asked for.
 
     A sequence: it can be gone through again, has a length, items and slices, and shows itself as a
     table. Rows are read run by run when they are needed, and between two runs nothing is locked:
-    the body of a loop may remove what it is given. Up to 100,000 rows are kept once they were read,
+    the body of a loop may remove what it is given. In an order that was asked for, all are read at
+    once. The length is counted in the catalog. Up to 100,000 rows are kept once they were read,
     and stay as they were; of a larger listing, the rest is read again whenever it is used, and is
     then as it is recorded by then.
     """
@@ -66,12 +68,15 @@ class Listing(Sequence[Artifact]):
     def __init__(
         self,
         runs: List[str],
-        select: Callable[[str], List[Artifact]],
+        select: Callable[[str, Optional[int]], List[Artifact]],
         count: Optional[Callable[[], Dict[str, int]]] = None,
+        limit: Optional[int] = None,
     ) -> None:
         self._runs = runs
         self._select = select
         self._count = count
+        self._limit = limit
+        self._before = [0]
         self._kept: Dict[int, List[Artifact]] = {}
         self._lengths: Dict[int, int] = {}
         self._room = KEPT
@@ -81,12 +86,22 @@ class Listing(Sequence[Artifact]):
         known = self._kept.get(at)
         if known is not None:
             return known
-        rows = self._select(self._runs[at])
+        left = self._left(at)
+        rows = [] if left == 0 else self._select(self._runs[at], left)
         self._lengths[at] = len(rows)
         if len(rows) <= self._room:
             self._room -= len(rows)
             self._kept[at] = rows
         return rows
+
+    def _left(self, at: int) -> Optional[int]:
+        """How many rows of a run are within the limit; ``None`` without one."""
+        if self._limit is None:
+            return None
+        while len(self._before) <= at:
+            last = len(self._before) - 1
+            self._before.append(self._before[last] + self._length(last))
+        return max(0, self._limit - self._before[at])
 
     def _length(self, at: int) -> int:
         if at not in self._lengths:
@@ -95,6 +110,8 @@ class Listing(Sequence[Artifact]):
 
     def __iter__(self) -> Iterator[Artifact]:
         for at in range(len(self._runs)):
+            if self._left(at) == 0:
+                return
             yield from self._rows(at)
 
     def __reversed__(self) -> Iterator[Artifact]:
@@ -106,7 +123,8 @@ class Listing(Sequence[Artifact]):
             # Counted in the catalog, so that a large listing is not read to be counted.
             counts = self._count()
             for at, run in enumerate(self._runs):
-                self._lengths.setdefault(at, counts.get(run, 0))
+                number, left = counts.get(run, 0), self._left(at)
+                self._lengths.setdefault(at, number if left is None else min(number, left))
         return sum(self._length(at) for at in range(len(self._runs)))
 
     def __bool__(self) -> bool:
@@ -119,7 +137,7 @@ class Listing(Sequence[Artifact]):
     def __getitem__(self, at: Union[SupportsIndex, slice], /) -> Union[Artifact, Listing]:
         if isinstance(at, slice):
             rows = self._slice(at)
-            return Listing([""], lambda _: rows)
+            return Listing([""], lambda _, left: rows)
         number = operator.index(at)
         left = number + len(self) if number < 0 else number
         for run in range(len(self._runs) if left >= 0 else 0):

@@ -88,6 +88,11 @@ class Iteration:
     """Chunks, or shards, that are there, of the arrays whose chunks were counted."""
     chunks_expected: int
     """Chunks, or shards, of these arrays if all were there."""
+    last_written_at: datetime
+    sealed: int
+    """Arrays with data that are sealed."""
+    pinned: int
+    """Arrays with data that a pin binds."""
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
@@ -105,6 +110,10 @@ class Run:
     missing: int
     damaged: int
     last_written_at: datetime
+    sealed: int
+    """Arrays with data that are sealed."""
+    pinned: int
+    """Arrays with data that a pin binds."""
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int

@@ -1,15 +1,18 @@
 //! Recording, looking and asking.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use dalsegno::DuGroup;
 use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
+use dalsegno::model::order::{Order, SortKey};
 use dalsegno::{
-    LocalArrayIdentifier, OnDisk, Question, RefreshOptions, ScanOptions, SealOptions, Target,
-    Unmatched, VerifyOptions,
+    LocalArrayIdentifier, OnDisk, Question, RefreshOptions, Result, ScanOptions, SealOptions,
+    SummaryOptions, Target, Unmatched, VerifyOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -29,6 +32,38 @@ struct Verifying {
     indices: bool,
     read_data: bool,
     repair: bool,
+}
+
+/// Reads an order; none if rows keep the usual one.
+fn order<K: FromStr>(sort: Option<&str>, reverse: bool) -> PyResult<Option<Order<K>>>
+where
+    K::Err: Display,
+{
+    let by = sort
+        .map(|text| text.parse().map_err(argument))
+        .transpose()?;
+    Ok(by.map(|by| Order::new(by).reverse(reverse)))
+}
+
+/// At most so many of the rows that `list` gives.
+fn collected<R>(
+    limit: Option<u64>,
+    list: impl FnOnce(&mut dyn FnMut(R) -> Result<ControlFlow<()>>) -> Result<()>,
+) -> Result<Vec<R>> {
+    let mut rows = Vec::new();
+    let mut left = limit;
+    if left == Some(0) {
+        return Ok(rows);
+    }
+    list(&mut |row| {
+        rows.push(row);
+        left = left.map(|left| left - 1);
+        Ok(match left {
+            Some(0) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    })?;
+    Ok(rows)
 }
 
 #[pymethods]
@@ -105,10 +140,19 @@ impl PyRegistry {
         })
     }
 
-    /// Refuses a selection that cannot be read.
-    fn check(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<()> {
+    /// Refuses a selection and an order that cannot be read.
+    #[pyo3(signature = (selection, sort = None))]
+    fn check(
+        &self,
+        py: Python<'_>,
+        selection: SelectionArguments,
+        sort: Option<String>,
+    ) -> PyResult<()> {
         self.shared.check()?;
-        whole(py, || selection.filter(py, &self.base).map(drop))
+        whole(py, || {
+            order::<SortKey>(sort.as_deref(), false)?;
+            selection.filter(py, &self.base).map(drop)
+        })
     }
 
     /// Why a selection matches nothing, or which of its names do not: sentences, and none if all of
@@ -154,15 +198,26 @@ impl PyRegistry {
         })
     }
 
+    /// The artifacts of a selection in an order, at most so many.
+    #[pyo3(signature = (selection, sort = None, reverse = false, limit = None))]
     fn select<'py>(
         &self,
         py: Python<'py>,
         selection: SelectionArguments,
+        sort: Option<String>,
+        reverse: bool,
+        limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
+            let order = order::<SortKey>(sort.as_deref(), reverse)?;
             // Objects are made after the call, because that needs the GIL.
-            let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
+            let found = self.run(py, None, move |registry, _| {
+                collected(limit, |each| match &order {
+                    Some(order) => registry.list_by(&filter, order, each),
+                    None => registry.list(&filter, each),
+                })
+            })?;
             artifacts(py, found)
         })
     }
@@ -172,24 +227,10 @@ impl PyRegistry {
         &self,
         py: Python<'_>,
         selection: SelectionArguments,
-    ) -> PyResult<HashMap<String, usize>> {
+    ) -> PyResult<BTreeMap<String, u64>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
-            self.run(py, None, move |registry, _| {
-                // Streamed: no more of a row is kept than its run.
-                let mut counts = HashMap::new();
-                registry.list(&filter, |artifact| {
-                    let run = artifact.key.run().as_str();
-                    match counts.get_mut(run) {
-                        Some(count) => *count += 1,
-                        None => {
-                            counts.insert(run.to_owned(), 1);
-                        }
-                    }
-                    Ok(ControlFlow::Continue(()))
-                })?;
-                Ok(counts)
-            })
+            self.run(py, None, move |registry, _| registry.count_of_runs(&filter))
         })
     }
 
@@ -197,17 +238,19 @@ impl PyRegistry {
         &self,
         py: Python<'py>,
         selection: SelectionArguments,
+        sort: Option<String>,
+        reverse: bool,
+        limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
+            let options = SummaryOptions::default().order(order(sort.as_deref(), reverse)?);
+            let options = options.pinned(true);
             let rows = self.run(py, None, move |registry, _| {
                 // Collected without the GIL, and passed to Python at once.
-                let mut rows = Vec::new();
-                registry.iterations(&filter, |row| {
-                    rows.push(row);
-                    Ok(())
-                })?;
-                Ok(rows)
+                collected(limit, |each| {
+                    registry.iterations_by(&filter, &options, each)
+                })
             })?;
             plain(py, &rows)
         })
@@ -217,16 +260,16 @@ impl PyRegistry {
         &self,
         py: Python<'py>,
         selection: SelectionArguments,
+        sort: Option<String>,
+        reverse: bool,
+        limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
+            let options = SummaryOptions::default().order(order(sort.as_deref(), reverse)?);
+            let options = options.pinned(true);
             let rows = self.run(py, None, move |registry, _| {
-                let mut rows = Vec::new();
-                registry.runs(&filter, |row| {
-                    rows.push(row);
-                    Ok(())
-                })?;
-                Ok(rows)
+                collected(limit, |each| registry.runs_by(&filter, &options, each))
             })?;
             plain(py, &rows)
         })
