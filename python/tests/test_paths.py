@@ -41,3 +41,50 @@ def test_a_path_names_a_run_or_a_folder(registry: Registry, base: Path) -> None:
     with pytest.raises(errors.NotRecordedError):
         registry.remove(folder)
     assert [row.iteration for row in registry.list()] == [2000]
+
+
+@pytest.mark.parametrize("form", ["text", "completed", "absolute", "path", "absolute path"])
+def test_the_path_of_a_run_pins_the_run(registry: Registry, base: Path, form: str) -> None:
+    for run in ("r", "other"):
+        write_array(registry.record_prediction(run, 1, "d").path)
+    registry.refresh()
+    forms: dict[str, str | Path] = {
+        "text": "r",
+        "completed": "./r/",
+        "absolute": str(base / "r"),
+        "path": Path("r"),
+        "absolute path": base / "r",
+    }
+    named = forms[form]
+    change = registry.pin("figure-3", named, reason="plots")
+    assert [(scope.run, scope.first, scope.last) for scope in change.scopes] == [("r", None, None)]
+    assert [row.run for row in registry.list(below=named)] == ["r"]
+    # Also what is recorded there later.
+    later = registry.record_prediction("r", 2, "d")
+    write_array(later.path)
+    with pytest.raises(errors.PinnedError):
+        registry.remove(later)
+    registry.remove("other")
+    assert registry.unpin("figure-3", named).scopes
+    registry.remove(named)
+    assert list(registry.list()) == []
+
+
+def test_a_container_pins_what_is_in_it(registry: Registry, base: Path) -> None:
+    container = registry.validation_container("r")
+    artifact = registry.record_prediction("r", 1, "d")
+    write_array(artifact.path)
+    registry.refresh()
+    for named in (container, "r/validation.zarr", registry.get(container)):
+        assert named is not None
+        assert registry.pin("figure-3", named, reason="plots").artifacts == 2
+        with pytest.raises(errors.PinnedError):
+            registry.remove(artifact)
+        registry.unpin("figure-3")
+    with pytest.raises(errors.NotRecordedError):
+        registry.pin("figure-3", "q", reason="plots")
+    # An identifier is that of an array.
+    with pytest.raises(errors.NotRecordedError):
+        registry.pin("figure-3", container.array_identifier("1"), reason="plots")
+    with pytest.raises(errors.PinBindsNothingError):
+        registry.pin("figure-3", [], reason="plots")

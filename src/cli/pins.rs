@@ -6,9 +6,8 @@ use super::flags::Format;
 use super::render::{self, Align, Column, Record, count, shell_word, short_time};
 use super::subjects::{Named, Subjects};
 use crate::catalog::PinChange;
-use crate::model::filter::Filter;
 use crate::model::pin::{Pin, PinName};
-use crate::registry::{PinSelection, Registry, Target};
+use crate::registry::{PinSelection, Registry};
 
 impl Record for Pin {
     const NAME: &'static str = "pins";
@@ -77,41 +76,10 @@ pub(super) fn target(
     verb: &str,
 ) -> Result<PinSelection, Failure> {
     let command = format!("{verb} {}", shell_word(name.as_str()));
-    let named = subjects.named(context, registry, &command, verb)?;
-    if let Named::Selected(filter) = named {
-        return Ok(PinSelection::Filter(*filter));
-    }
-    if let Some(filter) = runs(registry, &named)? {
-        return Ok(PinSelection::Filter(filter));
-    }
-    let mut artifacts = Vec::new();
-    for chosen in subjects.to_remove(registry, &named)? {
-        if chosen.whole_container {
-            artifacts.extend(registry.in_container(&chosen.artifact)?);
-        } else {
-            artifacts.push(chosen.artifact);
-        }
-    }
-    // A path and a selection may name the same artifact.
-    artifacts.sort_by_key(|artifact| artifact.id);
-    artifacts.dedup_by_key(|artifact| artifact.id);
-    Ok(PinSelection::Artifacts(artifacts))
-}
-
-/// The filter of the runs that are named, if nothing else is.
-fn runs(registry: &Registry, named: &Named) -> Result<Option<Filter>, Failure> {
-    let Named::Each(targets) = named else {
-        return Ok(None);
-    };
-    let mut paths = Vec::with_capacity(targets.len());
-    for target in targets {
-        match target {
-            Target::Path(path) => paths.push(registry.base_path(path)?),
-            _ => return Ok(None),
-        }
-    }
-    let filter = registry.narrowed(Filter::default(), &paths)?;
-    Ok(filter.below.is_empty().then_some(filter))
+    Ok(match subjects.named(context, registry, &command, verb)? {
+        Named::Selected(filter) => PinSelection::Filter(*filter),
+        Named::Each(targets) => registry.to_pin(&targets)?,
+    })
 }
 
 /// Writes the pin as it is now to stdout, if JSON was asked for.

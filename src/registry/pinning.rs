@@ -1,6 +1,6 @@
 //! Pins and scores.
 
-use super::Registry;
+use super::{Registry, Target};
 use crate::catalog::{Bound, PinChange, ScoreQuery};
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId};
@@ -91,6 +91,53 @@ impl Registry {
             Some(scope) => unpin(&[Bound::Scopes(scope), artifacts])?,
             None => unpin(&[artifacts])?,
         })
+    }
+
+    /// Returns what these targets name for a pin or an unpin. Paths of runs and nothing else name
+    /// the runs, with what is recorded there later. Any other target names artifacts that are
+    /// recorded now: a path those at or below it, a container those in it too.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`] if nothing is recorded at one; and as
+    /// [`base_path`](Self::base_path).
+    pub fn to_pin(&self, targets: &[Target]) -> Result<PinSelection> {
+        if let Some(runs) = self.runs_at(targets)? {
+            return Ok(PinSelection::Filter(runs));
+        }
+        let mut artifacts = Vec::new();
+        for target in targets {
+            let chosen = match target {
+                Target::Path(path) => self.to_remove_at(path)?,
+                target => self.to_remove(target)?,
+            };
+            for chosen in chosen {
+                match chosen.whole_container {
+                    true => artifacts.extend(self.in_container(&chosen.artifact)?),
+                    false => artifacts.push(chosen.artifact),
+                }
+            }
+        }
+        // Targets may lie in each other.
+        artifacts.sort_by_key(|artifact| artifact.id);
+        artifacts.dedup_by_key(|artifact| artifact.id);
+        Ok(PinSelection::Artifacts(artifacts))
+    }
+
+    /// The filter of the runs that are named, if nothing else is.
+    fn runs_at(&self, targets: &[Target]) -> Result<Option<Filter>> {
+        let mut paths = Vec::with_capacity(targets.len());
+        for target in targets {
+            match target {
+                Target::Path(path) => paths.push(self.base_path(path)?),
+                _ => return Ok(None),
+            }
+        }
+        // Without a path, the filter would be of everything.
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let filter = self.narrowed(Filter::default(), &paths)?;
+        Ok(filter.below.is_empty().then_some(filter))
     }
 
     /// Returns a container's artifact and all artifacts in it.

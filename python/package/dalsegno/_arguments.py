@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from datetime import date, datetime, timedelta, timezone
 from numbers import Number
+from pathlib import PurePosixPath
 from typing import Any, Optional, Protocol, TypedDict, TypeVar, Union
 
 from . import _native
@@ -117,6 +118,11 @@ def name(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{what} is in UTF-8, and {given!r} cannot be") from None
     return given
+
+
+def tidy(path: str) -> str:
+    """Give a path without ``./`` and a slash at its end, as shells complete folders."""
+    return str(PurePosixPath(path)) if path.startswith("./") or path.endswith("/") else path
 
 
 def optional(value: Optional[Text], *, what: str = "a name") -> Optional[str]:
@@ -304,7 +310,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("no owner is named; leave owner out for any")
     return {
         "run": _names(given, "run", "a run"),
-        "below": _names(given, "below", "a path"),
+        "below": [tidy(path) for path in _names(given, "below", "a path")],
         "kind": _names(given, "kind", "a kind"),
         "iteration": _iterations(given.get("iteration")),
         "dataset": _names(given, "dataset", "a dataset"),

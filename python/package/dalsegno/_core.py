@@ -148,12 +148,3 @@ class Core:
         if not found:
             raise self._native.not_recorded(wanted)
         return found
-
-    def _bound(
-        self, targets: Any, selection: Mapping[str, Any]
-    ) -> Tuple[Optional[Dict[str, Any]], Optional[List[Artifact]]]:
-        if targets is not None:
-            each = (self._named(target) for target in _targets.named(targets))
-            return None, [artifact for artifacts in each for artifact in artifacts]
-        given = arguments.given(selection)
-        return (self._selection(given) if given else None), None

@@ -374,13 +374,13 @@ class Registry:
         name: str,
         reason: str | None,
         selection: dict[str, Any] | None,
-        chosen: Sequence[Artifact] | None,
+        targets: Sequence[tuple[_Target, bool]] | None,
     ) -> dict[str, Any]: ...
     def unpin(
         self,
         name: str,
         selection: dict[str, Any] | None,
-        chosen: Sequence[Artifact] | None,
+        targets: Sequence[tuple[_Target, bool]] | None,
     ) -> dict[str, Any]: ...
     def pins(self) -> list[dict[str, Any]]: ...
     def score(self, scores: Sequence[_Measured]) -> list[bool]: ...

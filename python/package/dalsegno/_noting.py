@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
+from . import _targets
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
 from ._showing import Rows
-from ._targets import Target
+from ._targets import Named, Target
 from .errors import CatalogElsewhereError, PinBindsNothingError
 from .values import Pin, PinChange, Score, UnknownName, build, rows
 
@@ -35,21 +36,24 @@ class Noting(Core):
     ) -> PinChange:
         """Make a pin, or let it bind more. What a pin binds is removed by nothing.
 
-        A selection of runs and iterations and nothing else binds also what is recorded there later.
+        Paths of runs, and a selection of runs and iterations and nothing else, bind also what is
+        recorded there later. The path of a container or folder binds what is in it now.
 
         Args:
+            targets: Artifacts, identifiers, numbers, keys or paths; or nothing, and a selection.
             reason: Why; a new pin needs one.
 
         Raises:
             PinWithoutReasonError, PinTakenError, PinBindsNothingError, PinNameError
+            NotRecordedError: A target is not recorded.
         """
         if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be pinned, either by targets or by a selection")
         # Before the question what is named: without a published copy that has no answer.
         self._native.require_here()
-        wanted, chosen = self._bound(targets, selection)
+        wanted, named = self._asked(targets, selection)
         try:
-            return build(PinChange, self._native.pin(name, reason, wanted, chosen))
+            return build(PinChange, self._native.pin(name, reason, wanted, named))
         except PinBindsNothingError:
             self._matched(wanted, stacklevel=3)
             raise
@@ -63,15 +67,27 @@ class Noting(Core):
     ) -> PinChange:
         """Take a pin away, or let it bind less.
 
+        Args:
+            targets: As for :meth:`pin`; without targets and a selection, the whole pin.
+
         Raises:
             NoPinError: There is no such pin.
         """
         self._native.require_here()
-        wanted, chosen = self._bound(targets, selection)
-        change = build(PinChange, self._native.unpin(name, wanted, chosen))
+        wanted, named = self._asked(targets, selection)
+        change = build(PinChange, self._native.unpin(name, wanted, named))
         if change.artifacts == 0:
             self._matched(wanted, stacklevel=3)
         return change
+
+    def _asked(
+        self, targets: Any, selection: Mapping[str, Any]
+    ) -> Tuple[Optional[Dict[str, Any]], Optional[List[Named]]]:
+        """The selection, or each target and whether it is a path."""
+        if targets is not None:
+            return None, _targets.named(targets)
+        given = arguments.given(selection)
+        return (self._selection(given) if given else None), None
 
     def pins(self) -> Rows[Pin]:
         """Give every pin, by name."""

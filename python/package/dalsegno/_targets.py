@@ -30,6 +30,10 @@ Target = Union[Artifact, int, Key, Text]
 to the base directory."""
 
 
+Named = Tuple[Union[Artifact, int, str], bool]
+"""A target as the native half takes it, and whether it is a path, which may be that of a folder."""
+
+
 def columns(
     key: Key,
 ) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
@@ -70,7 +74,7 @@ def target(given: Any) -> Union[Artifact, int, str]:
     container = getattr(given, "container", None)
     if container is not None:
         return str(Path.cwd() / arguments.text(container, what="a container", numbers=False))
-    return arguments.text(given, what="a path", numbers=False)
+    return arguments.tidy(arguments.text(given, what="a path", numbers=False))
 
 
 def path(given: Any) -> str:
@@ -81,7 +85,7 @@ def path(given: Any) -> str:
     return os.fspath(found)
 
 
-def named(given: Any) -> List[Tuple[Union[Artifact, int, str], bool]]:
+def named(given: Any) -> List[Named]:
     """One target or several, each with whether it is a path, which may be that of a folder."""
     many = list(given) if _is_many(given) else [given]
     return [(target(one), isinstance(one, (str, PurePath))) for one in many]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{Clock as _, SystemClock};
-use dalsegno::model::filter::Pattern;
+use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::name::{DatasetName, Parameters};
@@ -91,17 +91,47 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
         })
 }
 
-fn pin_target(
-    py: Python<'_>,
-    base: &Path,
-    selection: Option<SelectionArguments>,
-    chosen: Option<Vec<Py<PyArtifact>>>,
-) -> PyResult<Option<PinSelection>> {
-    match (selection, chosen) {
-        (_, Some(chosen)) => Ok(Some(PinSelection::Artifacts(ask::artifacts_of(chosen)))),
-        (Some(selection), None) => Ok(Some(PinSelection::Filter(selection.filter(py, base)?))),
-        // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
-        (None, None) => Ok(None),
+/// What a pin is about, as the Python side names it.
+enum Named {
+    Selected(Filter),
+    /// Each with whether it is a path, which may be that of a folder.
+    Each(Vec<(Target, bool)>),
+}
+
+impl Named {
+    fn read(
+        py: Python<'_>,
+        base: &Path,
+        selection: Option<SelectionArguments>,
+        targets: Option<Vec<(Asked, bool)>>,
+    ) -> PyResult<Option<Self>> {
+        Ok(match (selection, targets) {
+            (_, Some(targets)) => {
+                let targets = targets.into_iter();
+                let targets = targets.map(|(asked, is_path)| (asked.target(), is_path));
+                Some(Self::Each(targets.collect()))
+            }
+            (Some(selection), None) => Some(Self::Selected(selection.filter(py, base)?)),
+            // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
+            (None, None) => None,
+        })
+    }
+
+    fn find(self, registry: &Registry) -> Result<PinSelection> {
+        let targets = match self {
+            Self::Selected(filter) => return Ok(PinSelection::Filter(filter)),
+            Self::Each(targets) => targets,
+        };
+        let exact = |(target, is_path): (Target, bool)| match (target, is_path) {
+            // An identifier means just its array; a path also a folder.
+            (target @ Target::Path(_), false) => match registry.get(&target)? {
+                Some(artifact) => Ok(Target::Id(artifact.id)),
+                None => Err(registry.not_recorded(&target)),
+            },
+            (target, _) => Ok(target),
+        };
+        let targets = targets.into_iter().map(exact).collect::<Result<Vec<_>>>()?;
+        registry.to_pin(&targets)
     }
 }
 
@@ -113,14 +143,14 @@ impl PyRegistry {
         name: &str,
         reason: Option<String>,
         selection: Option<SelectionArguments>,
-        chosen: Option<Vec<Py<PyArtifact>>>,
+        targets: Option<Vec<(Asked, bool)>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let target = pin_target(py, &self.base, selection, chosen)?
+            let named = Named::read(py, &self.base, selection, targets)?
                 .ok_or_else(|| argument("nothing to pin"))?;
             let change = self.run(py, None, move |registry, _| {
-                registry.pin(&name, reason.as_deref(), &target)
+                registry.pin(&name, reason.as_deref(), &named.find(registry)?)
             })?;
             plain(py, &change)
         })
@@ -131,12 +161,13 @@ impl PyRegistry {
         py: Python<'py>,
         name: &str,
         selection: Option<SelectionArguments>,
-        chosen: Option<Vec<Py<PyArtifact>>>,
+        targets: Option<Vec<(Asked, bool)>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let target = pin_target(py, &self.base, selection, chosen)?;
+            let named = Named::read(py, &self.base, selection, targets)?;
             let change = self.run(py, None, move |registry, _| {
+                let target = named.map(|named| named.find(registry)).transpose()?;
                 registry.unpin(&name, target.as_ref())
             })?;
             plain(py, &change)
