@@ -137,7 +137,7 @@ pub enum Error {
         id: String,
     },
     /// A removal cannot be restored any more.
-    #[error("removal {id} is {state}; only a kept one can be restored")]
+    #[error("removal {id} is {state}; nothing of it is left to restore")]
     NotRestorable {
         /// Its id.
         id: String,
@@ -340,7 +340,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 116] = [
+    pub const CODES: [&'static str; 117] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -368,6 +368,7 @@ impl Error {
         "catalog-not-copied",
         "catalog-unbound",
         "clock-before-epoch",
+        "clock-after-9999",
         "not-published",
         "catalog-in-base",
         "catalog-taken",
@@ -616,7 +617,7 @@ impl Error {
             "catalog-not-here" => Hint::FindCatalog,
             "catalog-not-copied" => Hint::CopyCatalog,
             "catalog-unbound" => Hint::BindCatalog,
-            "clock-before-epoch" => Hint::SetClock,
+            "clock-before-epoch" | "clock-after-9999" => Hint::SetClock,
             "not-published" => Hint::Publish,
             "catalog-on-network" => Hint::UseLocalDisk,
             "catalog-other-host" => Hint::UseItsHost,

@@ -584,3 +584,45 @@ fn a_clock_before_1970_is_an_error_whenever_it_is_set_so() {
     let rows = registry.select(&Filter::default()).unwrap();
     assert_eq!(rows.len(), 1);
 }
+
+#[test]
+fn a_clock_after_9999_is_an_error_and_its_last_second_has_one_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Settable::default();
+    let set = |to| clock.0.store(to, std::sync::atomic::Ordering::SeqCst);
+    let options = || Options::new().clock(clock.clone());
+    let last = 253_402_300_799_999;
+    set(last + 1);
+    let made = options().create(folder.path()).map(drop);
+    assert_eq!(outcome(made), "clock-after-9999");
+    assert!(!folder.path().join(".dalsegno").exists());
+    set(0);
+    let (registry, _) = options().create(folder.path()).unwrap();
+    let key = prediction("run", 1);
+    registry.record(&key).unwrap();
+    set(last + 1);
+    let recorded = registry.record(&prediction("run", 2));
+    assert_eq!(outcome(recorded), "clock-after-9999");
+    for read_only in [false, true] {
+        let opened = options().read_only(read_only).open(folder.path());
+        assert_eq!(outcome(opened), "clock-after-9999");
+    }
+    set(i64::MAX);
+    let removed = registry.remove_artifact(&dalsegno::Target::Key(key.clone()));
+    assert_eq!(outcome(removed.map(drop)), "clock-after-9999");
+    // A name that is taken and has no next one is no reason to look for ever.
+    set(last);
+    let backups = folder.path().join(".dalsegno/backups");
+    std::fs::create_dir_all(&backups).unwrap();
+    std::fs::create_dir(backups.join("99991231T235959Z.sqlite3")).unwrap();
+    let report = registry
+        .remove_artifact(&dalsegno::Target::Key(key))
+        .unwrap();
+    let failed = report.backup_failed.unwrap();
+    assert_eq!(failed.code, "catalog-io");
+    assert!(
+        failed.reason.contains("naming a backup"),
+        "{}",
+        failed.reason
+    );
+}

@@ -155,6 +155,15 @@ pub enum CatalogError {
         /// The time that the clock gives.
         now: Timestamp,
     },
+    /// The clock of the machine is set to a time after the year 9999, which no name and no text here
+    /// can have.
+    #[error("the clock says {now}, which is after the year 9999")]
+    ClockAfter9999 {
+        /// Catalog file.
+        path: PathBuf,
+        /// The time that the clock gives.
+        now: Timestamp,
+    },
     /// The catalog is on another host, and that host has published no copy yet.
     #[error(
         "the catalog is on host {host}, and there is no published copy {} yet",
@@ -408,6 +417,7 @@ impl CatalogError {
             Self::NotCopied { .. } => "catalog-not-copied",
             Self::Unbound { .. } => "catalog-unbound",
             Self::ClockBeforeEpoch { .. } => "clock-before-epoch",
+            Self::ClockAfter9999 { .. } => "clock-after-9999",
             Self::NotPublished { .. } => "not-published",
             Self::InBase { .. } => "catalog-in-base",
             Self::Taken { .. } => "catalog-taken",
@@ -459,6 +469,7 @@ impl CatalogError {
             | Self::NotCopied { path, .. }
             | Self::Unbound { path, .. }
             | Self::ClockBeforeEpoch { path, .. }
+            | Self::ClockAfter9999 { path, .. }
             | Self::NotPublished { path, .. }
             | Self::InBase { path }
             | Self::Taken { path }

@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The last that a name or a text with a year of four digits can have.
+    pub(crate) const LAST: Self = Self(253_402_300_799_999);
+
     /// The time this much earlier; stops at the lowest number of milliseconds.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {

@@ -207,6 +207,6 @@ impl Registry {
 }
 
 fn now() -> Timestamp {
-    // A note of a time before 1970 would be refused, and what it notes be missing.
-    SystemClock.now().max(Timestamp(0))
+    // A note of a time before 1970 or after 9999 would be refused, and what it notes be missing.
+    SystemClock.now().clamp(Timestamp(0), Timestamp::LAST)
 }

@@ -184,6 +184,12 @@ class ClockBeforeEpochError(Error, OSError):
     code = "clock-before-epoch"
 
 
+class ClockAfter9999Error(Error, OSError):
+    """The clock of the machine is set to a time after the year 9999."""
+
+    code = "clock-after-9999"
+
+
 class NotPublishedError(Error, FileNotFoundError):
     """The catalog is on another host, which has published no copy yet."""
 

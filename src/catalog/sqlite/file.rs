@@ -517,10 +517,14 @@ impl Catalog {
 /// Refuses a clock at whose times nothing can be dated.
 ///
 /// # Errors
-/// [`CatalogError::ClockBeforeEpoch`].
+/// [`CatalogError::ClockBeforeEpoch`], [`CatalogError::ClockAfter9999`].
 pub(crate) fn check_clock(path: &Path, clock: &dyn Clock) -> Result<(), CatalogError> {
     match clock.now() {
         now if now.0 < 0 => Err(CatalogError::ClockBeforeEpoch {
+            path: path.to_owned(),
+            now,
+        }),
+        now if now > Timestamp::LAST => Err(CatalogError::ClockAfter9999 {
             path: path.to_owned(),
             now,
         }),

@@ -21,6 +21,8 @@ const TEMPORARY: &str = "new-";
 pub(in crate::catalog::sqlite) const LOCK: &str = "lock";
 /// Backups that are listed at least, if there are so many: the first in the order of the list.
 const MOST: usize = 1000;
+/// Names that are taken after which none is looked for any more.
+const MOST_TAKEN: usize = 10_000;
 /// How often a folder that comes and goes is tried.
 const TRIES: usize = 16;
 /// How often a process that waits for the lock tries again.
@@ -166,19 +168,26 @@ pub(super) fn lock(folder: &Path, patience: Duration) -> Result<Option<Held>, Ca
 }
 
 /// The first name from `now` on that nothing has.
-pub(super) fn free_name(folder: &Folder, now: Timestamp) -> (String, Timestamp) {
+///
+/// # Errors
+/// [`CatalogError::Io`] if a name cannot be looked up, or none is free for a long time from then on:
+/// others may put any number of files there, and the last second of 9999 has no next name.
+pub(super) fn free_name(
+    folder: &Folder,
+    now: Timestamp,
+) -> Result<(String, Timestamp), CatalogError> {
     let mut at = now;
-    loop {
+    for _ in 0..MOST_TAKEN {
         let name = name_of(at);
-        if folder
-            .stat(name.as_str())
-            .is_ok_and(|found| found.is_none())
-        {
-            return (name, Timestamp(at.0.div_euclid(1000).saturating_mul(1000)));
+        let naming = |error| CatalogError::io("naming a backup in", folder.path(), error);
+        if folder.stat(name.as_str()).map_err(naming)?.is_none() {
+            return Ok((name, Timestamp(at.0.div_euclid(1000).saturating_mul(1000))));
         }
         // Names have whole seconds, and several backups may be made in one.
         at = at.plus(Duration::from_secs(1));
     }
+    let taken = ErrorKind::AlreadyExists.into();
+    Err(CatalogError::io("naming a backup in", folder.path(), taken))
 }
 
 /// Opens the folder of backups, and makes it if there is none.

@@ -167,7 +167,7 @@ impl Maker<'_> {
             Some(newest) if is_equal(folder, name_in(newest), new.as_ref()) => Some(newest.clone()),
             _ => None,
         };
-        let (name, at) = free_name(folder, now);
+        let (name, at) = free_name(folder, now)?;
         let path = self.folder.join(&name);
         renameat(folder, new, folder, &*name)
             .map_err(|errno| CatalogError::io("naming the backup", &path, errno.into()))?;
