@@ -1,6 +1,9 @@
 //! Folders in the trash that no recovery settles: why, for `doctor`, `verify`, `trash list` and the
 //! warnings of queries.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::recover::{MOST_OF_OTHERS, is_own, passed_over, pending, refusal};
 use crate::catalog::Catalog;
 use crate::error::Error;
@@ -99,12 +102,25 @@ pub(crate) fn reason(
     }
 }
 
-/// Says that a folder is left alone because it cannot be read.
+/// Says that a folder is left alone because it cannot be read, and what to type.
 pub(crate) fn unreadable(error: &StorageError) -> String {
+    let is_folder = |path: &&Path| {
+        let name = path.file_name().and_then(OsStr::to_str);
+        name.is_some_and(|name| name.parse::<RemovalId>().is_ok())
+    };
+    // What cannot be read may be a file in it.
+    let folder = error.path().ancestors().find(is_folder);
     format!(
-        "{}, so it is left alone; its owner, or root, can check what it holds, and move it away",
-        with_causes(error)
+        "{}, so it is left alone; its owner, or root, can {}",
+        with_causes(error),
+        look_and_move(folder.unwrap_or(error.path()))
     )
+}
+
+/// What to do about a folder that no command settles.
+fn look_and_move(folder: &Path) -> String {
+    let path = shell_word(&folder.display().to_string());
+    format!("check what it holds with: ls -lR {path}; and move it away with: mv {path} FOLDER")
 }
 
 /// Says of a folder that no removal of the catalog has why recovery cannot tell what it was.
@@ -114,8 +130,8 @@ fn unexplained(folder: &TrashFolder) -> Result<Option<String>, Error> {
         return Ok(None);
     }
     Ok(Some(format!(
-        "{} has no manifest that can be read, so it is left alone; check what it holds, and move \
-         it away by hand",
-        folder.path().display()
+        "{} has no manifest that can be read, so it is left alone; {}",
+        folder.path().display(),
+        look_and_move(folder.path())
     )))
 }

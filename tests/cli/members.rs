@@ -110,18 +110,25 @@ fn a_folder_of_another_user_in_the_trash_stops_nothing_and_is_named_in_the_same_
     assert_eq!(parts.len(), 5, "{said}");
     let (doctor, verify, list, refresh) = (parts[1], parts[2], parts[3], parts[4]);
     let trash = "/base/.dalsegno/trash/20260101-00000";
-    let not_read = |what: &str| {
+    let look = |number: u32| {
+        format!(
+            "check what it holds with: ls -lR {trash}{number}-aaaaaa; and move it away with: mv \
+             {trash}{number}-aaaaaa FOLDER"
+        )
+    };
+    let not_read = |what: &str, number| {
         format!(
             "{what} failed: Permission denied (os error 13), so it is left alone; its owner, or \
-             root, can check what it holds, and move it away"
+             root, can {}",
+            look(number)
         )
     };
     let words = [
-        not_read(&format!("opening {trash}1-aaaaaa")),
-        not_read(&format!("reading {trash}2-aaaaaa/manifest.json")),
+        not_read(&format!("opening {trash}1-aaaaaa"), 1),
+        not_read(&format!("reading {trash}2-aaaaaa/manifest.json"), 2),
         format!(
-            "{trash}3-aaaaaa has no manifest that can be read, so it is left alone; check what it \
-             holds, and move it away by hand"
+            "{trash}3-aaaaaa has no manifest that can be read, so it is left alone; {}",
+            look(3)
         ),
     ];
     for part in [doctor, verify, list] {
