@@ -47,6 +47,13 @@ pub(super) fn destination(registry: &Registry, keep: TrashKeep) -> String {
     }
 }
 
+/// Says of a removal that was to be kept in the trash and had no data that nothing is there.
+pub(super) fn say_nothing_kept(context: &Context, registry: &Registry, keep: TrashKeep) {
+    if registry.resolve_keep(keep) != TrashKeep::No {
+        context.say("there was no data to move to the trash, so nothing can be restored");
+    }
+}
+
 /// Warns that a removal went on without a backup of the catalog.
 pub(super) fn warn_no_backup(context: &Context, failure: &BackupFailure) {
     context.warn(&format!(

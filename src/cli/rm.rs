@@ -12,7 +12,8 @@ use super::flags::{Format, Output};
 use super::interrupt;
 use super::prompt::confirm;
 use super::removal::{
-    TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
+    TrashFlags, destination, report_purge, say_nothing_kept, warn_no_backup, warn_skipped,
+    warn_stale_lists,
 };
 use super::render::{
     self, Align, Column, Record, Rows, others_text, shell_word, size_text, total_cells, total_text,
@@ -211,7 +212,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     drop(monitor);
     // One transaction: what had moved is back at its place.
     let report = removed.map_err(|error| context.ended(error, NOTHING))?;
-    say(context, &report, &plan, format)?;
+    say(context, (&registry, keep), &report, &plan, format)?;
     // Without a purge, the data is in the trash as it should be.
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {
@@ -441,6 +442,7 @@ fn ask(
 
 fn say(
     context: &mut Context,
+    (registry, keep): (&Registry, TrashKeep),
     report: &RemovalReport,
     plan: &RemovalPlan,
     format: Format,
@@ -488,7 +490,7 @@ fn say(
             let hint = format!("restore it with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));
         }
-        None => {}
+        None => say_nothing_kept(context, registry, keep),
     }
     Ok(())
 }

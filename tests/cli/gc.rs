@@ -180,6 +180,29 @@ fn gc_removes_only_with_apply_and_needs_yes_without_a_terminal() {
 }
 
 #[test]
+fn a_plan_of_data_that_is_gone_leaves_nothing_to_restore_and_says_so() {
+    for (flag, is_said) in [("--trash", true), ("--no-trash", false)] {
+        let world = world();
+        world.transcript("gc --keep-last 1 --run er --plan-out ../plan.json --quiet");
+        let container = world.base.join("er/validation.zarr");
+        let names = fs::read_dir(&container)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let numbers = names.filter_map(|name| name.to_str().unwrap().parse::<i64>().ok());
+        let mut numbers: Vec<i64> = numbers.collect();
+        numbers.sort_unstable();
+        numbers.pop();
+        for number in numbers {
+            fs::remove_dir_all(container.join(number.to_string())).unwrap();
+        }
+        let text = world.transcript(&format!("gc --apply ../plan.json --yes {flag}"));
+        assert!(text.contains("removed 4 artifacts"), "{text}");
+        assert_eq!(text.contains("nothing can be restored"), is_said, "{text}");
+        assert!(!text.contains("restore it with"), "{text}");
+    }
+}
+
+#[test]
 fn a_plan_of_a_file_is_carried_out_as_it_is() {
     let world = world();
     let plan = world.dir.join("plan.json");

@@ -12,11 +12,12 @@ use crate::cli::flags::{Format, Output};
 use crate::cli::interrupt;
 use crate::cli::prompt::confirm;
 use crate::cli::removal::{
-    TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
+    TrashFlags, destination, report_purge, say_nothing_kept, warn_no_backup, warn_skipped,
+    warn_stale_lists,
 };
 use crate::cli::render::{self, count, total_text};
 use crate::error::Error;
-use crate::model::removal::TrashKeep;
+use crate::model::removal::{RemovalState, TrashKeep};
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
 
@@ -163,12 +164,22 @@ fn carry_out(
         }
         Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
-            let hint = match report.removals.as_slice() {
-                [id] => format!("restore it with: dalsegno restore {id}"),
-                _ => "restore a removal with: dalsegno restore ID; see: dalsegno trash list"
-                    .to_owned(),
-            };
-            context.say(&context.with_base(&hint));
+            // A removal of rows without data moved nothing to the trash, and is over.
+            let mut kept = Vec::new();
+            for id in &report.removals {
+                let removal = registry.removal(id)?;
+                kept.extend(removal.filter(|removal| removal.state == RemovalState::Kept));
+            }
+            match kept.as_slice() {
+                [] => say_nothing_kept(context, registry, keep),
+                [removal] => context.say(
+                    &context
+                        .with_base(&format!("restore it with: dalsegno restore {}", removal.id)),
+                ),
+                _ => context.say(&context.with_base(
+                    "restore a removal with: dalsegno restore ID; see: dalsegno trash list",
+                )),
+            }
         }
         None => {}
     }
