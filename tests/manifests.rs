@@ -319,6 +319,12 @@ fn an_occupied_place_keeps_both() {
     let before = tree(&scene.artifact(1));
     let registry = scene.open().unwrap();
     assert_eq!(registry.recovery().undone.len(), 1);
+    let problems = &registry.recovery().problems;
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].contains(ID) && problems[0].contains(place),
+        "{problems:?}"
+    );
     assert_eq!(tree(&scene.artifact(1)), before);
     assert_eq!(registry.trash().unwrap().len(), 1);
     assert!(scene.trash().join(ID).join("0/.zarray").exists());

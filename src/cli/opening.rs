@@ -20,6 +20,25 @@ use crate::ops::recover;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Inbox, Options, Published, Registry};
 
+/// Says what became of a removal, or of a restore of it, that was interrupted.
+fn undone_text(registry: &Registry, id: &RemovalId) -> String {
+    let kept = registry.removal(id).ok().flatten();
+    match kept.map(|removal| removal.reason) {
+        None => {
+            format!("removal {id} was interrupted and has been undone: its rows and data are back")
+        }
+        // A warning names the place.
+        Some(reason) if reason.as_deref() == Some(recover::OCCUPIED) => format!(
+            "removal {id} was interrupted and has been undone but for what has something new at its \
+             place; move that away, then restore the rest with: dalsegno restore {id}"
+        ),
+        Some(_) => format!(
+            "a restore of removal {id} was interrupted and has been undone: its data is in the trash; \
+             restore it with: dalsegno restore {id}"
+        ),
+    }
+}
+
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
 
@@ -135,16 +154,14 @@ impl Context {
     /// Says what the recovery at opening did.
     pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
-        self.settled(&recovery.undone, &recovery.purged);
+        self.settled(registry, &recovery.undone, &recovery.purged);
         self.trash_problems(&recovery.problems);
     }
 
     /// Says what became of removals that were interrupted by a crash.
-    pub(super) fn settled(&self, undone: &[RemovalId], purged: &[RemovalId]) {
+    pub(super) fn settled(&self, registry: &Registry, undone: &[RemovalId], purged: &[RemovalId]) {
         for id in undone.iter().take(MOST_LINES) {
-            self.say(&format!(
-                "removal {id} was interrupted and has been undone: its rows and data are back"
-            ));
+            self.say(&self.with_base(&undone_text(registry, id)));
         }
         for id in purged.iter().take(MOST_LINES) {
             self.say(&format!(

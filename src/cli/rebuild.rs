@@ -15,6 +15,7 @@ use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
 use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
+use crate::registry::Registry;
 
 /// Replace a catalog that is damaged or gone
 ///
@@ -83,11 +84,11 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         }
         error => backup_failure(error, &options.from),
     })?;
-    drop(registry);
     let format = context.format(command.output);
     if !render::write_json(context, format, "rebuild", &report)? {
-        print(context, &report);
+        print(context, &registry, &report);
     }
+    drop(registry);
     let mut findings = report.scan.findings.iter();
     // A place that could not be read may hold arrays that now have no row.
     if findings.any(|finding| finding.class.is_unread()) || !report.problems.is_empty() {
@@ -121,7 +122,7 @@ fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
     }
 }
 
-fn print(context: &Context, report: &RebuildReport) {
+fn print(context: &Context, registry: &Registry, report: &RebuildReport) {
     // First what could not be read, because it limits all that follows.
     context.findings(&report.scan.findings);
     for problem in &report.problems {
@@ -195,7 +196,7 @@ fn print(context: &Context, report: &RebuildReport) {
         "on disk: {}{checkpoints}, {taken_in}{missing}",
         render::count(scan.arrays, "array"),
     ));
-    context.settled(&report.undone, &report.purged);
+    context.settled(registry, &report.undone, &report.purged);
     if !report.removals.is_empty() {
         let many = render::count(report.removals.len(), "removal");
         let id = match report.removals.as_slice() {

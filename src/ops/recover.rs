@@ -53,6 +53,9 @@ use crate::store::{
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
 
+/// The reason of a removal that keeps what recovery could not put back.
+pub(crate) const OCCUPIED: &str = "undone after a crash; its old place is occupied";
+
 /// Most folders of other users that one recovery looks into.
 pub(crate) const MOST_OF_OTHERS: usize = 16;
 
@@ -197,6 +200,10 @@ pub(crate) fn settle_pending(
         }
         match settle(catalog, base, &id, now, reason) {
             Ok(Settled::Undone) => recovery.undone.push(id),
+            Ok(Settled::Occupied(what)) => {
+                recovery.undone.push(id);
+                recovery.problems.push(what);
+            }
             Ok(Settled::Renamed | Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
@@ -375,6 +382,8 @@ fn items_of(base: &Base, id: &RemovalId) -> Result<Option<ManifestItems>, Error>
 
 enum Settled {
     Undone,
+    /// The same, but for what stays in the trash.
+    Occupied(String),
     /// A run has its old name again.
     Renamed,
     Nothing,
@@ -600,12 +609,21 @@ fn roll_back_removal(
             folder.path().display()
         )));
     }
-    let reason = "undone after a crash; its old place is occupied";
     let open = OpenRemoval {
         state: RemovalState::Kept,
         purge_after: None,
     };
-    change.begin_removal(id, now, change.actor(), Some(reason), &open)?;
+    change.begin_removal(id, now, change.actor(), Some(OCCUPIED), &open)?;
+    let first = occupied.first().map_or("", |item| item.path.as_str());
+    let what = format!(
+        "removal {id} was interrupted, and something new is at the place of {}{}: what it took from \
+         there stays in the trash until it is restored",
+        base.path().join(first).display(),
+        match occupied.len() {
+            1 => String::new(),
+            all => format!(" and of {} more", all - 1),
+        }
+    );
     for item in occupied {
         change.add_item(id, item.item, &item.path)?;
         let place = remove::checked_item(&item.path, |_| true)?;
@@ -618,7 +636,7 @@ fn roll_back_removal(
             change.copy_to_removal(id, artifact.id, Some(item.item))?;
         }
     }
-    Ok(Settled::Undone)
+    Ok(Settled::Occupied(what))
 }
 
 /// Makes the consolidated metadata that lists these items agree with the disk. What cannot be

@@ -336,6 +336,47 @@ fn readers_and_doctor_tell_of_an_interrupted_removal_and_the_next_writer_settles
 }
 
 #[test]
+fn an_interrupted_removal_whose_place_is_taken_is_said_to_stay_in_the_trash() {
+    let world = interrupted();
+    fs::create_dir_all(world.base.join(ARRAY)).unwrap();
+    fs::write(world.base.join(ARRAY).join(".zarray"), r#"{"shape":[1]}"#).unwrap();
+    let text = world.transcript("refresh");
+    assert!(
+        text.contains("something new is at the place of [BASE]/mito/"),
+        "{text}"
+    );
+    assert!(
+        text.contains("stays in the trash") && !text.contains("are back"),
+        "{text}"
+    );
+    assert!(text.contains("dalsegno restore "), "{text}");
+    // As it says.
+    let id = ids(&world).remove(0);
+    assert!(
+        world
+            .transcript(&format!("restore {id}"))
+            .contains("error[occupied]")
+    );
+    fs::remove_dir_all(world.base.join(ARRAY)).unwrap();
+    let text = world.transcript(&format!("restore {id}"));
+    assert!(text.contains("restored 1 artifact"), "{text}");
+    assert!(world.base.join(ARRAY).join("0.0").exists());
+}
+
+#[test]
+fn what_had_no_data_is_not_said_to_be_restorable() {
+    let gone = "mito/validation.zarr/1000/crop1/output";
+    for (flag, is_said) in [("--trash", true), ("--no-trash", false)] {
+        let world = World::scanned();
+        fs::remove_dir_all(world.base.join(gone)).unwrap();
+        let text = world.transcript(&format!("rm {gone} {flag} --yes"));
+        assert!(text.contains("removed 1 artifact"), "{text}");
+        assert_eq!(text.contains("nothing can be restored"), is_said, "{text}");
+        assert!(!text.contains("restore it with"), "{text}");
+    }
+}
+
+#[test]
 fn a_link_in_place_of_the_trash_is_moved_away_and_not_what_it_points_to() {
     let world = World::scanned();
     let trash = world.base.join(".dalsegno/trash");
