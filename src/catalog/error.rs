@@ -158,7 +158,7 @@ pub enum CatalogError {
     /// The clock of the machine is set to a time after the year 9999, which no name and no text here
     /// can have.
     #[error("the clock says {now}, which is after the year 9999")]
-    ClockAfter9999 {
+    ClockTooFar {
         /// Catalog file.
         path: PathBuf,
         /// The time that the clock gives.
@@ -417,7 +417,7 @@ impl CatalogError {
             Self::NotCopied { .. } => "catalog-not-copied",
             Self::Unbound { .. } => "catalog-unbound",
             Self::ClockBeforeEpoch { .. } => "clock-before-epoch",
-            Self::ClockAfter9999 { .. } => "clock-after-9999",
+            Self::ClockTooFar { .. } => "clock-too-far",
             Self::NotPublished { .. } => "not-published",
             Self::InBase { .. } => "catalog-in-base",
             Self::Taken { .. } => "catalog-taken",
@@ -469,7 +469,7 @@ impl CatalogError {
             | Self::NotCopied { path, .. }
             | Self::Unbound { path, .. }
             | Self::ClockBeforeEpoch { path, .. }
-            | Self::ClockAfter9999 { path, .. }
+            | Self::ClockTooFar { path, .. }
             | Self::NotPublished { path, .. }
             | Self::InBase { path }
             | Self::Taken { path }

@@ -184,10 +184,10 @@ class ClockBeforeEpochError(Error, OSError):
     code = "clock-before-epoch"
 
 
-class ClockAfter9999Error(Error, OSError):
+class ClockTooFarError(Error, OSError):
     """The clock of the machine is set to a time after the year 9999."""
 
-    code = "clock-after-9999"
+    code = "clock-too-far"
 
 
 class NotPublishedError(Error, FileNotFoundError):

@@ -517,14 +517,14 @@ impl Catalog {
 /// Refuses a clock at whose times nothing can be dated.
 ///
 /// # Errors
-/// [`CatalogError::ClockBeforeEpoch`], [`CatalogError::ClockAfter9999`].
+/// [`CatalogError::ClockBeforeEpoch`], [`CatalogError::ClockTooFar`].
 pub(crate) fn check_clock(path: &Path, clock: &dyn Clock) -> Result<(), CatalogError> {
     match clock.now() {
         now if now.0 < 0 => Err(CatalogError::ClockBeforeEpoch {
             path: path.to_owned(),
             now,
         }),
-        now if now > Timestamp::LAST => Err(CatalogError::ClockAfter9999 {
+        now if now > Timestamp::LAST => Err(CatalogError::ClockTooFar {
             path: path.to_owned(),
             now,
         }),
