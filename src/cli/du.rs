@@ -193,7 +193,7 @@ impl Usage {
         match (self.state, &self.run, self.kind, self.iteration) {
             (DuPart::Trash, ..) => "in the trash".to_owned(),
             (DuPart::Other, ..) => "not dalsegno's".to_owned(),
-            (DuPart::Reserved, ..) => "reserved, nothing written".to_owned(),
+            (DuPart::Reserved, ..) => "reserved, no data seen".to_owned(),
             (_, Some(run), _, Some(iteration)) => format!("{run}  iteration {iteration}"),
             (_, Some(run), ..) => run.clone(),
             (_, None, Some(kind), _) => kind.to_string(),
