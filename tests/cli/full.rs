@@ -68,6 +68,8 @@ fn queries_answer_on_a_full_disk_and_removals_free_it() {
         assert!(part.starts_with("0\n"), "{part}\n{said}");
     }
     assert_eq!(said.matches("\nrows").count(), 7, "{said}");
+    // What a preview shows, the reserve lets a removal do.
+    assert!(!said.contains("cannot write to the base"), "{said}");
     // Only what is there to be freed is named.
     let hints = [parts[1], parts[16], parts[18]];
     let names = |part: &str, what: &str| part.contains(&format!("base {what}"));
