@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clap::Args;
-use rustix::fs::Access;
 use serde::Serialize;
 
 use super::context::Context;
@@ -346,9 +345,7 @@ fn show_plan(
     }
     // The preview worked here; the removal will not, and the user should know before the attempt.
     // A full disk is no such case: the reserve lets a removal work there.
-    let may_write = |path: &Path| rustix::fs::access(path, Access::WRITE_OK).is_ok();
-    let can_remove = may_write(registry.base()) && may_write(registry.catalog_path());
-    if registry.is_read_only() && registry.notice().is_some() && !can_remove {
+    if registry.is_read_only() && registry.notice().is_some() && !registry.may_write() {
         context.say("this process cannot write to the base directory");
     }
     Ok(())

@@ -175,6 +175,12 @@ impl Registry {
         self.catalog.is_read_only()
     }
 
+    #[cfg(feature = "cli")]
+    /// Whether this user may change the catalog, if there is space on its disk.
+    pub(crate) fn may_write(&self) -> bool {
+        self.catalog.may_write()
+    }
+
     /// Returns a sentence for the user if the catalog is read in an unusual way, such as immutable
     /// from a read-only mount.
     #[must_use]

@@ -204,7 +204,7 @@ fn open_to_read(
 }
 
 /// Whether the file and the folder around it may be written.
-fn can_write(path: &Path) -> bool {
+pub(super) fn can_write(path: &Path) -> bool {
     // The folder too: SQLite makes log and journal in it.
     let may = |path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
     may(path) && path.parent().is_none_or(may)

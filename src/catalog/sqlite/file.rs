@@ -253,6 +253,12 @@ impl Catalog {
         !matches!(self.access, Reach::Write)
     }
 
+    #[cfg(feature = "cli")]
+    /// Whether this user may write the catalog, if there is space on its disk.
+    pub(crate) fn may_write(&self) -> bool {
+        connection::can_write(&self.path)
+    }
+
     /// What a reader should know about how the catalog is read, if anything.
     #[must_use]
     pub fn notice(&self) -> Option<&'static str> {
