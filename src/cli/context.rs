@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::fail::Failure;
-use super::flags::{Format, Global, Output};
+use super::flags::{Format, Global, Output, Verbose};
 use super::interrupt;
 use super::progress::{self, Bar};
 use super::render::{Room, count, escape, number, shell_word};
@@ -260,11 +260,32 @@ impl Context {
 
     /// Lists findings on stderr.
     pub(super) fn findings(&self, findings: &[Notice]) {
-        let text = |finding: &Notice| {
-            let class = finding.class.as_str();
-            format!("{class}: {}: {}", finding.path, finding.detail)
-        };
-        self.warn_of(findings.iter().map(text), "findings");
+        self.warn_of(findings.iter().map(finding_text), "findings");
+    }
+
+    /// Lists what a walk through everything found. Arrays outside runs are counted in one line: no
+    /// row is made for them, and a folder of them is nothing that is wrong.
+    pub(super) fn findings_of_walk(&self, findings: &[Notice], flag: Verbose) {
+        if flag.verbose {
+            findings
+                .iter()
+                .for_each(|finding| self.warn(&finding_text(finding)));
+            return;
+        }
+        let is_outside = |found: &&Notice| found.class == NoticeClass::OutsideRun;
+        let (outside, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_outside);
+        self.warn_of(others.into_iter().map(finding_text), "findings");
+        match outside.as_slice() {
+            [] => {}
+            [one] => self.warn(&finding_text(one)),
+            [first, ..] => self.warn(&format!(
+                "{}: {} are in containers outside any run, such as {}, and have no row; \
+                 --verbose lists them",
+                first.class.as_str(),
+                count(outside.len(), "array"),
+                first.path
+            )),
+        }
     }
 
     /// Warns of each of several things, up to a number; the rest are counted.
@@ -366,4 +387,10 @@ impl Context {
             _ => text.to_owned(),
         }
     }
+}
+
+/// A finding of a walk as a warning.
+fn finding_text(finding: &Notice) -> String {
+    let class = finding.class.as_str();
+    format!("{class}: {}: {}", finding.path, finding.detail)
 }

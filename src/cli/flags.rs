@@ -67,6 +67,15 @@ pub(super) struct Output {
     pub(super) wide: bool,
 }
 
+/// The flag that lists what is else counted.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct Verbose {
+    /// List each array outside runs, and every finding: without it, the arrays are counted in one
+    /// line, and of many findings the first are listed
+    #[arg(long)]
+    pub(super) verbose: bool,
+}
+
 /// The flag that limits the threads of a walk.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Threads {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Output, Threads};
+use super::flags::{Output, Threads, Verbose};
 use super::render;
 use super::selection;
 use crate::catalog::{CatalogError, PUBLISHED_FILE};
@@ -51,6 +51,8 @@ pub(super) struct Rebuild {
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
+    verbose: Verbose,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -86,7 +88,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     })?;
     let format = context.format(command.output);
     if !render::write_json(context, format, "rebuild", &report)? {
-        print(context, &registry, &report);
+        print(context, &registry, &report, command.verbose);
     }
     drop(registry);
     let mut findings = report.scan.findings.iter();
@@ -122,9 +124,9 @@ fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
     }
 }
 
-fn print(context: &Context, registry: &Registry, report: &RebuildReport) {
+fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose: Verbose) {
     // First what could not be read, because it limits all that follows.
-    context.findings(&report.scan.findings);
+    context.findings_of_walk(&report.scan.findings, verbose);
     for problem in &report.problems {
         context.warn(problem);
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::ended::Parts;
 use super::fail::Failure;
-use super::flags::{Output, Threads};
+use super::flags::{Output, Threads, Verbose};
 use super::render::{self, shell_word};
 use super::selection;
 use crate::disk::registry_above;
@@ -36,6 +36,8 @@ pub(super) struct Scan {
     measure: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    verbose: Verbose,
     #[command(flatten)]
     output: Output,
 }
@@ -77,7 +79,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     }
     let format = context.format(command.output);
     if !render::write_json(context, format, "scan", &report)? {
-        context.findings(&report.findings);
+        context.findings_of_walk(&report.findings, command.verbose);
         let mut found = Vec::new();
         if arrays {
             found.push(render::count(report.arrays, "array"));

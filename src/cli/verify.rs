@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::context::Context;
 use super::ended::Parts;
 use super::fail::Failure;
-use super::flags::{Format, Output, Threads};
+use super::flags::{Format, Output, Threads, Verbose};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Asked;
 use crate::model::operation::Action;
@@ -54,6 +54,8 @@ pub(super) struct VerifyCommand {
     repair: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    verbose: Verbose,
     #[command(flatten)]
     output: Output,
 }
@@ -316,7 +318,7 @@ fn show(
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("catalog and disk agree")?;
     if format != Format::Jsonl {
-        context.findings(&report.notices);
+        context.findings_of_walk(&report.notices, command.verbose);
     }
     let mut looked = vec![render::count(report.rows, "row")];
     // If the tree was searched for checkpoints only, `0 arrays` would read as a result.

@@ -429,3 +429,29 @@ fn a_scan_of_a_run_looks_at_no_other() {
         "{text}"
     );
 }
+
+/// Scans, checks and rebuilds count what lies outside runs, and name each if they are asked to.
+#[test]
+fn what_lies_outside_runs_is_said_in_one_line() {
+    let world = World::scanned();
+    world.write_array("stray.zarr/a");
+    let one = world.transcript("scan");
+    assert_eq!(one.matches("outside-run").count(), 1, "{one}");
+    for name in ["b", "c"] {
+        world.write_array(&format!("stray.zarr/{name}"));
+    }
+    for command in ["scan", "verify", "rebuild --force"] {
+        let text = world.transcript(command);
+        let line = "outside-run: 3 arrays are in containers outside any run, such as stray.zarr/a";
+        assert_eq!(text.matches("outside-run").count(), 1, "{text}");
+        assert!(text.contains(line), "{text}");
+        let text = world.transcript(&format!("{command} --verbose"));
+        assert_eq!(
+            text.matches("outside-run: stray.zarr/").count(),
+            3,
+            "{text}"
+        );
+        let text = world.transcript(&format!("{command} --json"));
+        assert_eq!(text.matches("\"outside-run\"").count(), 3, "{text}");
+    }
+}
