@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::error::CatalogError;
 use super::rows;
+use super::sqlite::backup::ARTIFACTS;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::State;
 use crate::model::removal::RemovalState;
 
-pub(super) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";
 /// Rows that were not seen to be present, by the small index that has them.
 pub(super) const UNSEEN: &str =
     "SELECT count(*) FROM artifact INDEXED BY artifact_unseen WHERE state <> 1 AND state = ?1";
@@ -16,8 +16,9 @@ pub(super) const UNSEEN: &str =
 pub(super) const RUNS: &str = "SELECT count(*) FROM run \
      WHERE EXISTS (SELECT 1 FROM artifact WHERE artifact.run_id = run.id)";
 pub(super) const REMOVALS: &str = "SELECT count(*) FROM removal WHERE state = ?1";
-pub(super) const PINS: &str = "SELECT count(*) FROM pin";
-pub(super) const SCORES: &str = "SELECT count(*) FROM score";
+// Not `count(*)`, which SQLite does in one step: see `sqlite::budget`.
+pub(super) const PINS: &str = "SELECT count(+id) FROM pin";
+pub(super) const SCORES: &str = "SELECT count(+run_id) FROM score";
 
 /// How many of each thing a catalog has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -209,6 +209,7 @@ impl Journal<'_> {
         if IS_OFF {
             return Ok(());
         }
+        self.catalog.allow_rows(1);
         let number = self.images.get();
         let mut write = || {
             let head: [&dyn ToSql; 4] = [&self.after.0, &number, &id, &(side as i64)];
@@ -235,6 +236,7 @@ impl Journal<'_> {
             return Ok(());
         }
         let (number, rows) = (self.images.get(), columns.len());
+        self.catalog.allow_rows(rows as u64);
         let side = Side::After as i64;
         // Copied inside SQLite, so that no value is bound a second time.
         let copied = copy

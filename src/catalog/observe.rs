@@ -99,6 +99,7 @@ impl Catalog {
         }
         self.operate(operation, false, |journal| {
             let mut doubts = Doubts::default();
+            self.allow_rows(notes.len() as u64);
             for note in notes {
                 let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
                     // Removed since it was looked at.

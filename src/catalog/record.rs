@@ -231,6 +231,7 @@ impl Recorder<'_> {
     }
     /// The artifact at a place.
     pub(super) fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
+        self.catalog.allow_rows(1);
         let Some(container) = self.container_at(&location.container)? else {
             return Ok(None);
         };

@@ -261,6 +261,7 @@ impl Recorder<'_> {
 
     /// Numbers of run, metric, dataset and parameters.
     pub(super) fn score_columns(&mut self, score: &Score) -> Result<[Value; 4], CatalogError> {
+        self.catalog.allow_rows(1);
         // The numbers are those of `INTERN`.
         let run = self.intern(0, score.run.as_str())?.into();
         let metric = self.intern(3, score.metric.as_str())?.into();

@@ -38,9 +38,9 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         };
     }
     let mut all = list![
+        backup::ARTIFACTS,
         backup::LAST_OPERATION,
         connection::REGISTRY_ID,
-        counts::ARTIFACTS,
         counts::PINS,
         counts::REMOVALS,
         counts::RUNS,

@@ -8,6 +8,7 @@
     reason = "helpers of tests are not seen as tests"
 )]
 
+mod bomb;
 #[path = "../common/end.rs"]
 mod end;
 mod exchanged;

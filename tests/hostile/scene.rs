@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -113,6 +114,21 @@ impl Scene {
 
     /// Runs a command of this user, which has to end.
     pub(crate) fn run_as(&self, user: Option<User>, umask: u32, arguments: &[&str]) -> Output {
+        self.run_bound(user, umask, None, arguments)
+    }
+
+    /// Runs a command that is ended by a signal if it makes a file of more than so many bytes.
+    pub(crate) fn run_within(&self, bytes: u64, arguments: &[&str]) -> Output {
+        self.run_bound(None, 0o022, Some(bytes), arguments)
+    }
+
+    fn run_bound(
+        &self,
+        user: Option<User>,
+        umask: u32,
+        largest: Option<u64>,
+        arguments: &[&str],
+    ) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
         command
             .arg("--base")
@@ -127,6 +143,15 @@ impl Scene {
         unsafe {
             command.pre_exec(move || {
                 libc::umask(umask);
+                if let Some(bytes) = largest {
+                    let limit = libc::rlimit {
+                        rlim_cur: bytes,
+                        rlim_max: bytes,
+                    };
+                    if libc::setrlimit(libc::RLIMIT_FSIZE, &limit) != 0 {
+                        return Err(std::io::Error::last_os_error());
+                    }
+                }
                 if let Some(User(uid, gid, groups)) = user
                     && (libc::setgroups(groups.len(), groups.as_ptr()) != 0
                         || libc::setgid(gid) != 0
@@ -138,15 +163,25 @@ impl Scene {
             })
         };
         let mut child = command.spawn().unwrap();
+        // Read while it runs: a full pipe would hold it up.
+        let stdout = read(child.stdout.take().unwrap());
+        let stderr = read(child.stderr.take().unwrap());
         let start = Instant::now();
-        while child.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
             if start.elapsed() > PATIENCE {
                 child.kill().unwrap();
                 panic!("{arguments:?} does not end");
             }
             std::thread::yield_now();
+        };
+        Output {
+            status,
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
         }
-        child.wait_with_output().unwrap()
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
@@ -165,6 +200,15 @@ impl Scene {
         assert!(!output.status.success(), "{arguments:?}: {}", text(&output));
         text(&output)
     }
+}
+
+/// Reads a pipe to its end.
+fn read(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 /// All that a command said.

@@ -11,7 +11,7 @@ fn counts_walk_the_smallest_index() {
             unseen.iter().all(|line| line.contains("artifact_unseen")),
             "{unseen:#?}"
         );
-        let all = plan(&connection, &sql("counts::ARTIFACTS"));
+        let all = plan(&connection, &sql("backup::ARTIFACTS"));
         assert!(all[0].contains("COVERING INDEX"), "{all:#?}");
         for sql in &sqls(&[
             "counts::REMOVALS",

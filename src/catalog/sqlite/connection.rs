@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use super::budget::bytes_of;
 use super::fork::Registration;
 use super::opening::{self, OpenConnection};
 use super::options::{CatalogOptions, Durability};
@@ -250,10 +251,11 @@ pub(in crate::catalog) fn again(
             // Links are not refused: only this user can reach the temporary folder.
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
+            let bytes = bytes_of(&Place::of(&copy)?);
             let mut opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
-            schema::guard(&mut opened).map_err(sql)?;
+            let budget = opening::guard(&mut opened, move || bytes).map_err(sql)?;
             prepare(&opened)?;
-            return Ok(OpenConnection::without_files(opened));
+            return Ok(OpenConnection::without_files(opened, budget));
         }
         Reach::Published => return open_published(place, options),
         Reach::Immutable => {

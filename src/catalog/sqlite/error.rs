@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use super::reserve;
+use super::{budget, reserve};
 use crate::catalog::error::CatalogError;
 
 impl CatalogError {
@@ -81,6 +81,10 @@ impl CatalogError {
                 holder: None,
             },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            _ if is_spent(&source) => Self::Damaged {
+                path,
+                detail: budget::TOO_MANY_ROWS.to_owned(),
+            },
             Some(ErrorCode::OperationInterrupted) => Self::Interrupted { path },
             _ => Self::Sql {
                 operation,
@@ -97,6 +101,12 @@ impl CatalogError {
         while let Some(error) = cause {
             if error.downcast_ref().is_some_and(is_full) {
                 return Self::full(path);
+            }
+            if error.downcast_ref().is_some_and(is_spent) {
+                return Self::Damaged {
+                    path: path.to_owned(),
+                    detail: budget::TOO_MANY_ROWS.to_owned(),
+                };
             }
             cause = error.source();
         }
@@ -137,6 +147,11 @@ fn names_nothing(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error()
         .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+}
+
+/// Whether a statement was ended because it took more steps than its catalog can need.
+fn is_spent(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) && budget::is_spent()
 }
 
 /// Whether space was lacking: for the catalog, or for the shared memory beside it, of which SQLite

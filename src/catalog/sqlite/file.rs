@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::backup::{Backup, Maker, ticking};
+use super::budget::Budget;
 use super::connection::{self, Reach};
 use super::opening::OpenConnection;
 use super::options::CatalogOptions;
@@ -39,10 +40,9 @@ pub struct Catalog {
     pub(in crate::catalog) agent: Option<Agent>,
     /// Number of the agent's row, once it is committed.
     agent_id: Mutex<Option<i64>>,
+    /// The budget of the change that has the turn.
+    writing: Mutex<Budget>,
 }
-
-/// Instructions of SQLite between two questions whether a read is to end.
-const STEPS: std::ffi::c_int = 10_000;
 
 /// What the reserve in the base directory is for, and how its name begins.
 const REMOVALS: &str = "removals";
@@ -110,6 +110,7 @@ impl Catalog {
             publisher: None,
             agent,
             agent_id: Mutex::new(None),
+            writing: Mutex::default(),
         };
         catalog.keep_wal(&mut first);
         if connection::is_behind(path, &first)? {
@@ -143,7 +144,11 @@ impl Catalog {
         }
     }
 
-    fn migrate(&self, connection: &Connection, monitor: &dyn Monitor) -> Result<(), CatalogError> {
+    fn migrate(
+        &self,
+        connection: &OpenConnection,
+        monitor: &dyn Monitor,
+    ) -> Result<(), CatalogError> {
         if self.is_read_only() {
             return Err(connection::behind(&self.path, connection)?);
         }
@@ -157,6 +162,9 @@ impl Catalog {
         let clock = &*self.options.clock;
         // Outside the transaction below: a copy reads only what is committed.
         self.maker().before_migration(connection, clock, monitor)?;
+        // The copy was checked.
+        connection.budget().renew();
+        connection.budget().add_migration(&self.place);
         let transaction = self.begin(connection, self.options.lock_timeout)?;
         // Again under SQLite's own lock: the turn holds back only this program.
         if connection::is_behind(&self.path, &transaction)? {
@@ -323,6 +331,15 @@ impl Catalog {
         *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
+    /// Allows the change that has the turn what so many rows take that it was given.
+    pub(in crate::catalog) fn allow_rows(&self, rows: u64) {
+        self.lock_writing().add_rows(rows);
+    }
+
+    fn lock_writing(&self) -> MutexGuard<'_, Budget> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(in crate::catalog) fn sql(
         &self,
         operation: &'static str,
@@ -339,7 +356,10 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         match idle {
-            Some(connection) => Ok(connection),
+            Some(connection) => {
+                connection.budget().renew();
+                Ok(connection)
+            }
             // A newer copy may be in its place, and is read from now on.
             None if matches!(self.access, Reach::Published) => {
                 connection::again(&self.place, &self.access, &self.options)
@@ -376,14 +396,15 @@ impl Catalog {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.take()?;
-        let is_armed = self.arm(&mut connection)?;
+        let connection = self.take()?;
+        let interrupt = &self.options.interrupt;
+        if interrupt.is_some() {
+            connection.budget().interrupt_by(interrupt.clone());
+        }
         let result = read(&connection);
-        if is_armed {
-            // An interrupt that stays armed might end a change, so the connection is not used
-            // again.
-            let disarmed = connection.progress_handler(0, None::<fn() -> bool>);
-            disarmed.map_err(|error| self.sql("reading", error))?;
+        if interrupt.is_some() {
+            // One that stays might end a change.
+            connection.budget().interrupt_by(None);
         }
         self.give_back(connection);
         result
@@ -400,17 +421,6 @@ impl Catalog {
             }),
             false => Ok(()),
         }
-    }
-
-    /// Lets a read be interrupted, if the options have an interrupt.
-    fn arm(&self, connection: &mut Connection) -> Result<bool, CatalogError> {
-        let Some(interrupt) = self.options.interrupt.clone() else {
-            return Ok(false);
-        };
-        connection
-            .progress_handler(STEPS, Some(move || interrupt()))
-            .map_err(|error| self.sql("reading", error))?;
-        Ok(true)
     }
 
     /// Runs a change in one transaction; it is committed if `change` returns `Ok`.
@@ -450,7 +460,7 @@ impl Catalog {
     pub(super) fn write_on<T, E: From<CatalogError>>(
         &self,
         operation: &'static str,
-        connection: &Connection,
+        connection: &OpenConnection,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let turn = self.queue.wait(&*self.options.on_wait)?;
@@ -468,7 +478,7 @@ impl Catalog {
         _turn: &Turn,
         patience: Duration,
         operation: &'static str,
-        connection: &Connection,
+        connection: &OpenConnection,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         // After the wait for the turn, in which another host may have become the keeper.
@@ -476,6 +486,8 @@ impl Catalog {
         // With the turn in hand: a rebuild holds it while it replaces the file.
         self.require_its_file()?;
         let transaction = self.begin(connection, patience)?;
+        // With the turn, so no other thread changes the catalog by this handle.
+        *self.lock_writing() = connection.budget().clone();
         let value = change(&transaction)?;
         transaction
             .commit()

@@ -1,6 +1,7 @@
 //! What is SQLite's own: the file and its locks, connections, backups, migrations.
 
 pub mod backup;
+mod budget;
 pub(in crate::catalog) mod check;
 pub(in crate::catalog) mod connection;
 pub(in crate::catalog) mod durable;

@@ -20,6 +20,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FileType, Stat};
 
+use super::budget::{Budget, bytes_of};
 use super::index::HeldIndex;
 use super::place::Place;
 use super::schema;
@@ -37,17 +38,24 @@ pub(in crate::catalog) struct OpenConnection {
     folder: Option<Folder>,
     /// Behind the connection: closing it drops the locks of this process on the index.
     index: Option<HeldIndex>,
+    budget: Budget,
 }
 
 impl OpenConnection {
     /// A connection to a database that has no files beside it in a shared folder.
-    pub(super) fn without_files(connection: Connection) -> Self {
+    pub(super) fn without_files(connection: Connection, budget: Budget) -> Self {
         let connection = Some(connection);
         Self {
             connection,
             folder: None,
             index: None,
+            budget,
         }
+    }
+
+    /// How much it may do.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Fills the holes of the index of the log, so that no write to it needs room on the disk.
@@ -132,18 +140,20 @@ pub(super) fn open(
     // A descriptor of its own, for closing: the place may be gone by then.
     let folder = place.folder().try_clone();
     let folder = folder.map_err(|error| CatalogError::io("opening", place.path(), error))?;
-    let connection = confined(&folder, || {
+    let looked_at = Place::in_folder(place.folder(), place.name())?;
+    let (connection, budget) = confined(&folder, || {
         let mut connection =
             Connection::open_with_flags(path, with_defaults(flags)).map_err(sql)?;
         // If it fails, the connection is closed in here, confined as well.
-        schema::guard(&mut connection).map_err(sql)?;
+        let budget = guard(&mut connection, move || bytes_of(&looked_at)).map_err(sql)?;
         first(&connection)?;
-        Ok::<_, CatalogError>(connection)
+        Ok::<_, CatalogError>((connection, budget))
     })?;
     Ok(OpenConnection {
         connection: Some(connection),
         folder: Some(folder),
         index: None,
+        budget,
     })
 }
 
@@ -153,8 +163,19 @@ pub(super) fn open_immutable(place: &Place) -> Result<OpenConnection, CatalogErr
     let uri = immutable_uri(&place.real_path()?);
     let sql = |error| CatalogError::sql("opening", place.path(), error);
     let mut connection = Connection::open_with_flags(uri, with_defaults(flags)).map_err(sql)?;
-    schema::guard(&mut connection).map_err(sql)?;
-    Ok(OpenConnection::without_files(connection))
+    let bytes = bytes_of(place);
+    let budget = guard(&mut connection, move || bytes).map_err(sql)?;
+    Ok(OpenConnection::without_files(connection, budget))
+}
+
+/// Bounds what the file behind a connection can make it do: by its schema, and by its pages.
+/// `bytes` says how many the catalog has.
+pub(super) fn guard(
+    connection: &mut Connection,
+    bytes: impl Fn() -> u64 + Send + 'static,
+) -> rusqlite::Result<Budget> {
+    schema::guard(connection)?;
+    Budget::of(connection, bytes)
 }
 
 fn with_defaults(flags: OpenFlags) -> OpenFlags {

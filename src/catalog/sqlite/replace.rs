@@ -233,7 +233,10 @@ impl Replacing {
         let staging = self.staging.path();
         backup::copy(backup, staging)?;
         let sql = |error| CatalogError::sql("rebuilding", staging, error);
-        let bring_up = |connection: &Connection| {
+        let mut opened = self.open(|_| Ok(()))?;
+        // A backup was checked before it was chosen.
+        opened.budget().add_migration(&self.staging);
+        let bring_up = |connection: &mut Connection| {
             if wal {
                 connection
                     .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
@@ -246,7 +249,8 @@ impl Replacing {
             }
             transaction.commit().map_err(sql)
         };
-        self.open(bring_up)?.close().map_err(sql)
+        opened.confined(bring_up)?;
+        opened.close().map_err(sql)
     }
 
     /// Begins the new catalog empty.

@@ -43,7 +43,7 @@ mod make;
 
 #[cfg(feature = "testing")]
 pub use copy::CheckedBackup;
-pub(in crate::catalog) use copy::LAST_OPERATION;
+pub(in crate::catalog) use copy::{ARTIFACTS, LAST_OPERATION};
 pub use copy::{LastOperation, check, copy, holds};
 pub(in crate::catalog::sqlite) use copy::{copy_open, size};
 pub(in crate::catalog::sqlite) use folder::LOCK;
