@@ -243,7 +243,7 @@ fn a_folder_in_the_trash_is_not_restored_as_a_checkpoint() {
             _ => symlink("/etc/passwd", &item).unwrap(),
         }
         let restored = registry.restore(&RestoreTarget::Removal(id.clone()));
-        assert_eq!(code(restored), "not-in-trash", "{turn}");
+        assert_eq!(code(restored), "not-a-file", "{turn}");
         assert!(!folder.path().join(&path).exists());
         let _ = fs::remove_dir(&item);
     }

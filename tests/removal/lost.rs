@@ -175,12 +175,19 @@ fn beside_what_was_recorded_since_only_the_trash_forgets_what_is_lost() {
 }
 
 #[test]
-fn another_thing_with_the_name_of_an_item_stops_the_restore() {
+fn another_thing_with_the_name_of_an_item_stays_and_the_rest_comes_back() {
     let (folder, registry, id) = removed();
     let item = item(&folder, &id, 1);
     fs::remove_dir_all(&item).unwrap();
     fs::write(&item, "?").unwrap();
-    let restored = registry.restore_as_planned(&RestoreTarget::Removal(id));
-    assert_eq!(code(restored), "not-a-folder");
-    assert_eq!(paths(&registry), [""; 0]);
+    let restored = registry.restore_as_planned(&RestoreTarget::Removal(id.clone()));
+    let skipped = restored.unwrap().skipped;
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(skipped[0].code, "not-a-folder");
+    assert_eq!(skipped[0].path, folder.path().join(ARRAYS[1]));
+    assert_eq!(paths(&registry), [ARRAYS[0], ARRAYS[2]]);
+    assert_eq!(registry.trash().unwrap()[0].artifacts, 1);
+    let again = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(code(again), "not-a-folder");
+    assert_eq!(fs::read_to_string(&item).unwrap(), "?");
 }

@@ -51,8 +51,8 @@ use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::{Skipped, checked_item};
 use crate::ops::{recover, target, trash};
 use crate::store::{
-    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList,
-    StorageError, Trash, TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList, Trash,
+    TrashFolder, TrashItem,
 };
 
 /// What to restore.
@@ -583,11 +583,8 @@ fn way_back(
                 && folder.has(number)?
             {
                 let path = folder.path().join(number.to_string());
-                return Err(match form {
-                    EntryType::Folder => StorageError::NotAFolder { path },
-                    EntryType::File => StorageError::NotAFile { path },
-                }
-                .into());
+                back.add_exchanged((base, &path), form, &rows);
+                continue;
             }
             back.add_lost(base, id, (number, &path), &rows);
             continue;

@@ -103,6 +103,25 @@ impl WayBack {
         }
     }
 
+    /// Adds an item in whose place in the trash, `item`, is a thing of another type: it stays as it
+    /// is, with its artifacts.
+    pub(super) fn add_exchanged(
+        &mut self,
+        (base, item): (&Base, &Path),
+        form: EntryType,
+        rows: &[Artifact],
+    ) {
+        let itself = rows.is_empty().then(|| base.path().join(item));
+        for of in rows.iter().map(Artifact::path).chain(itself) {
+            let path = item.to_path_buf();
+            let error = match form {
+                EntryType::Folder => StorageError::NotAFolder { path },
+                EntryType::File => StorageError::NotAFile { path },
+            };
+            self.skip(of, error.into());
+        }
+    }
+
     /// Adds a row that has no data in the trash, unless its place is taken.
     pub(super) fn add_row(
         &mut self,
