@@ -88,3 +88,17 @@ def test_a_container_pins_what_is_in_it(registry: Registry, base: Path) -> None:
         registry.pin("figure-3", container.array_identifier("1"), reason="plots")
     with pytest.raises(errors.PinBindsNothingError):
         registry.pin("figure-3", [], reason="plots")
+
+
+def test_what_a_walk_left_alone_is_a_notice(registry: Registry, base: Path) -> None:
+    write_array(base / "stray.zarr" / "a")
+    (found,) = registry.scan().notices
+    assert isinstance(found, dalsegno.values.Notice)
+    assert (found.kind, found.path) == ("outside-run", "stray.zarr/a")
+    assert registry.verify().notices == (found,) and registry.verify().findings == ()
+    array = write_array(registry.record_prediction("r", 1, "d").path)
+    (array / ".zarray").write_text("{")
+    assert [one.kind for one in registry.refresh().notices] == ["damaged-metadata"]
+    registry.close()
+    rebuilt = dalsegno.rebuild(base, force=True)
+    assert {one.kind for one in rebuilt.scan.notices} == {"outside-run", "damaged-metadata"}

@@ -258,9 +258,9 @@ impl Context {
         interrupt::EXIT_CODE
     }
 
-    /// Lists findings on stderr.
+    /// Lists notices on stderr.
     pub(super) fn findings(&self, findings: &[Notice]) {
-        self.warn_of(findings.iter().map(finding_text), "findings");
+        self.warn_of(findings.iter().map(finding_text), "notices");
     }
 
     /// Lists what a walk through everything found. Arrays outside runs are counted in one line: no
@@ -274,7 +274,7 @@ impl Context {
         }
         let is_outside = |found: &&Notice| found.class == NoticeClass::OutsideRun;
         let (outside, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_outside);
-        self.warn_of(others.into_iter().map(finding_text), "findings");
+        self.warn_of(others.into_iter().map(finding_text), "notices");
         match outside.as_slice() {
             [] => {}
             [one] => self.warn(&finding_text(one)),
@@ -389,7 +389,7 @@ impl Context {
     }
 }
 
-/// A finding of a walk as a warning.
+/// A notice of a walk as a warning.
 fn finding_text(finding: &Notice) -> String {
     let class = finding.class.as_str();
     format!("{class}: {}: {}", finding.path, finding.detail)

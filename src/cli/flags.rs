@@ -70,8 +70,8 @@ pub(super) struct Output {
 /// The flag that lists what is else counted.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct Verbose {
-    /// List each array outside runs, and every finding: without it, the arrays are counted in one
-    /// line, and of many findings the first are listed
+    /// List each array outside runs, and every notice: without it, the arrays are counted in one
+    /// line, and of many notices the first are listed
     #[arg(long)]
     pub(super) verbose: bool,
 }

@@ -68,7 +68,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
             render::count(report.looked_at, "row"),
             report.present,
             report.changed,
-            render::count(report.findings.len(), "finding")
+            render::count(report.findings.len(), "notice")
         ));
     }
     // What contradicts a seal was read well; all others could not be.

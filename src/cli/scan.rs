@@ -111,7 +111,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             found.join(", "),
             report.adopted,
             report.updated,
-            render::count(report.findings.len(), "finding")
+            render::count(report.findings.len(), "notice")
         ));
     }
     let is_outside = |found: &Notice| {
@@ -140,7 +140,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             word(&registry.base().join(REGISTRY_DIR))
         ));
     }
-    // Other findings, such as symbolic links, were seen and left alone: the scan itself is
+    // Other notices, such as symbolic links, were seen and left alone: the scan itself is
     // complete.
     let has = |is: fn(NoticeClass) -> bool| report.findings.iter().any(|found| is(found.class));
     if has(NoticeClass::is_unread) {

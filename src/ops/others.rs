@@ -28,7 +28,8 @@ pub struct OtherUse {
     /// Bytes that its files and folders take on disk, a file with several links once. With the
     /// bytes on disk of what is recorded it gives what `du -s` says of the folders.
     pub disk_bytes: ByteCount,
-    /// Folders and files that could not be read.
+    /// Folders and files that could not be read: `notices` in JSON.
+    #[serde(rename = "notices")]
     pub findings: Vec<Notice>,
 }
 

@@ -118,7 +118,9 @@ pub struct RefreshReport {
     /// Whether the selection was so large that of present rows only the containers were looked for.
     #[serde(skip)]
     pub only_containers: bool,
-    /// What could not be read, and sealed data that is not as it was sealed, by path.
+    /// What could not be read, and sealed data that is not as it was sealed, by path: `notices` in
+    /// JSON.
+    #[serde(rename = "notices")]
     pub findings: Vec<Notice>,
 }
 

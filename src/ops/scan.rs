@@ -142,7 +142,8 @@ pub struct ScanReport {
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
-    /// What was reported and left alone, by path.
+    /// What was noticed and left alone, by path: `notices` in JSON.
+    #[serde(rename = "notices")]
     pub findings: Vec<Notice>,
 }
 

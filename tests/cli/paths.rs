@@ -209,7 +209,7 @@ fn scanning_twice_gives_the_same_catalog() {
     let text = world.transcript("scan");
     assert_eq!(
         text,
-        "$ dalsegno scan\nerr| 12 arrays: 0 new, 0 updated, 0 findings\n"
+        "$ dalsegno scan\nerr| 12 arrays: 0 new, 0 updated, 0 notices\n"
     );
     assert_eq!(stdout(world.program().args(["list", "--jsonl"])), before);
 }

@@ -272,7 +272,7 @@ fn short_work_shows_no_progress_bar() {
     let text = on_terminal(&world, 80, "scan --measure", &[]);
     assert_eq!(
         text,
-        "12 arrays, 768 B in 24 files: 12 new, 0 updated, 0 findings\n"
+        "12 arrays, 768 B in 24 files: 12 new, 0 updated, 0 notices\n"
     );
     assert_eq!(on_terminal(&world, 80, "scan --quiet", &[]), "");
 }

@@ -219,7 +219,7 @@ fn what_cannot_be_read_is_found_with_an_unknown_size_or_named() {
         let report = &report["scan"];
         assert_eq!(report["arrays"], 3, "{report}");
         assert_eq!(report["uncounted"], if measure { 2 } else { 3 }, "{report}");
-        let findings: Vec<(&str, &str)> = report["findings"]
+        let findings: Vec<(&str, &str)> = report["notices"]
             .as_array()
             .unwrap()
             .iter()

@@ -178,7 +178,7 @@ class Asking(Core):
         Args:
             all: Also look at data that was seen before: it may be gone or rewritten.
             measure: Count bytes and files of artifacts without a size, and of sealed ones: the
-                findings name those that differ from their seal.
+                notices name those that differ from their seal.
             progress: See :meth:`scan`.
         """
         self._native.require_here()
@@ -193,7 +193,7 @@ class Asking(Core):
         """As :meth:`refresh`, without a word about a selection that matches nothing yet."""
         with reporting(progress) as report:
             found = self._native.refresh(wanted, all, measure, report)
-        reworded(found["findings"])
+        reworded(found["notices"])
         return build(Refreshed, found)
 
     def scan(
@@ -223,7 +223,7 @@ class Asking(Core):
             found = self._native.scan(wanted, measure, number, report)
         if run is not None:
             self._matched(wanted, stacklevel=3)
-        reworded(found["findings"])
+        reworded(found["notices"])
         return build(Scanned, found)
 
     @arguments.selecting

@@ -162,8 +162,8 @@ WORDS: dict[str, str] = {
     "undo-later-first": "see what changed it with history(); undo the later operation first",
     "list-trash": "see what can be restored with trash()",
     "forget-lost": (
-        "nothing of it is left to restore; move it back to where it was in the trash, or forget the "
-        "removal with empty_trash(removals=...)"
+        "nothing of it is left to restore; move it back to where it was in the trash, or forget "
+        "the removal with empty_trash(removals=...)"
     ),
     "report": (
         "report it, with what happened before and what this prints in a shell: dalsegno doctor"

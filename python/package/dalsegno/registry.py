@@ -223,7 +223,7 @@ def rebuild(
     beside = None if catalog is None else arguments.text(catalog, what="a catalog")
     with reporting(progress) as report:
         done = _native._rebuild(path, beside, force, arguments.seconds(lock_timeout), report)
-    reworded(done["scan"]["findings"])
+    reworded(done["scan"]["notices"])
     return build(Rebuilt, done)
 
 

@@ -26,7 +26,6 @@ __all__ = [
     "Chain",
     "DiskUse",
     "EmptiedTrash",
-    "Finding",
     "Fate",
     "Follows",
     "GcReport",
@@ -35,6 +34,7 @@ __all__ = [
     "LocalArrayIdentifier",
     "LocalContainerIdentifier",
     "Noted",
+    "Notice",
     "OlderRemoved",
     "Operation",
     "Pin",
@@ -140,7 +140,7 @@ class DiskUse:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Notice:
     """What a walk noticed on disk, or sealed data that is not as it was sealed."""
 
     kind: str
@@ -161,7 +161,7 @@ class Refreshed:
     changed: int
     gone: int
     """Recorded arrays and checkpoints of the selection whose data is gone."""
-    findings: tuple[Finding, ...]
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Scanned:
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
-    findings: tuple[Finding, ...]
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ class Verified:
     is_complete: bool
     """Whether everything could be read. What was not read was not judged."""
     findings: tuple[VerifyFinding, ...]
-    notices: tuple[Finding, ...]
+    notices: tuple[Notice, ...]
     repaired: Optional[Repaired]
 
     @property
@@ -380,8 +380,8 @@ class Restored:
     artifacts: tuple[Artifact, ...]
     moved: int
     skipped: tuple[Skipped, ...]
-    """What stays in the trash because something is at its place, and why; and what was deleted in the
-    trash by hand (``lost-in-trash``), whose rows are back as missing."""
+    """What stays in the trash because something is at its place, and why; and what was deleted in
+    the trash by hand (``lost-in-trash``), whose rows are back as missing."""
     older: tuple[OlderRemoved, ...]
     """What stays in the trash because a newer removal took something from the same path."""
     stale_lists: tuple[StaleList, ...]
