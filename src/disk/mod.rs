@@ -22,6 +22,7 @@ mod open;
 mod registry;
 #[cfg(feature = "cli")]
 mod runs;
+mod whose;
 
 pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
@@ -38,3 +39,4 @@ pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
 #[cfg(feature = "cli")]
 pub(crate) use runs::{LooksLike, looks_like};
+pub(crate) use whose::{group_name, whose};

@@ -6,7 +6,8 @@ use rustix::fs::{Access, AtFlags, FileType, Stat, accessat, statat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
-use super::movable::{share, whose};
+use super::movable::share;
+use crate::disk::whose;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
