@@ -340,7 +340,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 117] = [
+    pub const CODES: [&'static str; 119] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -366,6 +366,8 @@ impl Error {
         "catalog-elsewhere",
         "catalog-not-here",
         "catalog-not-copied",
+        "catalog-outdated",
+        "not-the-owner",
         "catalog-unbound",
         "clock-before-epoch",
         "clock-too-far",
@@ -616,6 +618,8 @@ impl Error {
             "catalog-elsewhere" => Hint::UseKeeper,
             "catalog-not-here" => Hint::FindCatalog,
             "catalog-not-copied" => Hint::CopyCatalog,
+            "catalog-outdated" => Hint::TakeNewerCatalog,
+            "not-the-owner" => Hint::AskTheOwner,
             "catalog-unbound" => Hint::BindCatalog,
             "clock-before-epoch" | "clock-too-far" => Hint::SetClock,
             "not-published" => Hint::Publish,

@@ -34,7 +34,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use child::{answer, command, outcome, prediction, say, tree, write_array};
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
-use dalsegno::{Options, Registry};
+use dalsegno::model::progress::Silent;
+use dalsegno::{Options, RebuildOptions, Registry};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -59,6 +60,18 @@ fn child_entry() {
         "create-elsewhere" => {
             let catalog = base.with_file_name("catalog");
             say(&outcome(Options::new().catalog(catalog).create(&base)));
+        }
+        "rebuild-elsewhere" => {
+            let options = Options::new().catalog(base.with_file_name("new").join("c.sqlite3"));
+            say(&outcome(options.rebuild(
+                &base,
+                &RebuildOptions::default(),
+                &Silent,
+            )));
+        }
+        "keep-elsewhere" => {
+            let options = Options::new().catalog(base.with_file_name("new").join("c.sqlite3"));
+            say(&outcome(options.keeper(true).create(&base)));
         }
         "open" => report(Registry::open(&base)),
         "open-read-only" => report(Registry::open_read_only(&base)),

@@ -139,6 +139,36 @@ pub enum CatalogError {
         /// What is there instead.
         why: String,
     },
+    /// This host was to become the one that has the catalog, and the copy that another host
+    /// published has changes that the catalog at the path lacks.
+    #[error(
+        "{} lacks operation {operation}, which {} has: it was changed on another host since",
+        .path.display(),
+        .copy.display()
+    )]
+    Outdated {
+        /// The catalog file that is older.
+        path: PathBuf,
+        /// The published copy.
+        copy: PathBuf,
+        /// Number of the copy's last operation.
+        operation: i64,
+    },
+    /// Only root and the owner of `.dalsegno` may say that a catalog outside the base directory
+    /// belongs to it.
+    #[error(
+        "only root and the owner of {}, user {owner}, may say that {} belongs to this base directory",
+        .folder.display(),
+        .path.display()
+    )]
+    NotTheOwner {
+        /// Catalog file.
+        path: PathBuf,
+        /// The registry's folder.
+        folder: PathBuf,
+        /// User id of that folder's owner.
+        owner: u32,
+    },
     /// A catalog outside the base directory is not known to belong to it.
     #[error("the catalog {} is not used: {why}", .path.display())]
     Unbound {
@@ -415,6 +445,8 @@ impl CatalogError {
             Self::AtKeeper { .. } => "catalog-elsewhere",
             Self::NotHere { .. } => "catalog-not-here",
             Self::NotCopied { .. } => "catalog-not-copied",
+            Self::Outdated { .. } => "catalog-outdated",
+            Self::NotTheOwner { .. } => "not-the-owner",
             Self::Unbound { .. } => "catalog-unbound",
             Self::ClockBeforeEpoch { .. } => "clock-before-epoch",
             Self::ClockTooFar { .. } => "clock-too-far",
@@ -467,6 +499,8 @@ impl CatalogError {
             | Self::AtKeeper { path, .. }
             | Self::NotHere { path }
             | Self::NotCopied { path, .. }
+            | Self::Outdated { path, .. }
+            | Self::NotTheOwner { path, .. }
             | Self::Unbound { path, .. }
             | Self::ClockBeforeEpoch { path, .. }
             | Self::ClockTooFar { path, .. }

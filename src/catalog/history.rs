@@ -289,6 +289,22 @@ impl Catalog {
         Ok((next > 1).then_some((next - 1, hash)))
     }
 
+    /// Whether an operation has this number and this hash, and so all before it are the same too.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn has_operation(&self, id: i64, hash: OperationHash) -> Result<bool, CatalogError> {
+        self.read_with(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM operation WHERE id = ?1 AND hash = ?2)",
+                )
+                .and_then(|mut found| found.query_row(params![id, hash.0], |row| row.get(0)))
+                .map_err(|error| self.sql("reading the history", error))
+        })
+    }
+
     /// The number that the next operation gets.
     ///
     /// # Errors

@@ -19,8 +19,10 @@ use rustix::process::geteuid;
 
 use super::binding::{self, Binding, binding_of, read, real};
 use super::error::CatalogError;
+use super::sharing;
 use super::sqlite::file::Catalog;
-use super::sqlite::options::CatalogOptions;
+use super::sqlite::options::{CatalogOptions, Keeper};
+use super::sqlite::published::PUBLISHED_FILE;
 use super::sqlite::registry_dir::{CONFIG_FILE, RegistryDir};
 use super::sqlite::replace;
 use crate::model::name::REGISTRY_DIR;
@@ -270,26 +272,68 @@ pub fn not_copied(path: &Path, error: CatalogError) -> CatalogError {
     }
 }
 
-/// Ties a catalog to a base directory by the user's word, and remembers this host as its keeper.
+/// Refuses a user whose word about the place of a catalog does not count: others could not use it
+/// then.
 ///
 /// # Errors
-/// [`CatalogError::Unbound`] if the user may not say so: others could not use it then;
-/// [`CatalogError::Mismatch`] if it is the catalog of another registry; any other if it cannot be
-/// opened, or the word cannot be written.
-pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), CatalogError> {
-    let dir = metadata(&folder.dir())?;
+/// [`CatalogError::NotTheOwner`], [`CatalogError::Io`].
+pub fn require_owner(folder: &RegistryDir, path: &Path) -> Result<(), CatalogError> {
+    let owner = metadata(&folder.dir())?.uid();
     let user = geteuid().as_raw();
-    if user != 0 && user != dir.uid() {
-        return Err(CatalogError::Unbound {
-            path: path.to_owned(),
-            why: format!(
-                "only root and the owner of {}, user {}, may say that it belongs to this base \
-                 directory",
-                folder.dir().display(),
-                dir.uid()
-            ),
-        });
+    if user == 0 || user == owner {
+        return Ok(());
     }
+    Err(CatalogError::NotTheOwner {
+        path: path.to_owned(),
+        folder: folder.dir(),
+        owner,
+    })
+}
+
+/// Refuses a catalog that lacks the last operation of the published copy: it was the catalog once,
+/// and was changed on another host since.
+fn require_current(
+    folder: &RegistryDir,
+    path: &Path,
+    catalog: &Catalog,
+    here: &str,
+) -> Result<(), CatalogError> {
+    let copy = folder.dir().join(PUBLISHED_FILE);
+    let options = CatalogOptions {
+        read_only: true,
+        keeper: Some(Keeper {
+            catalog: path.to_owned(),
+            host: folder.host().unwrap_or(here).to_owned(),
+            here: here.to_owned(),
+        }),
+        ..CatalogOptions::default()
+    };
+    // A copy that is absent, damaged or of another registry says nothing.
+    let last = Catalog::open(&copy, &folder.base, None, options).and_then(|published| {
+        let is_its_own = published.registry_id()? == catalog.registry_id()?;
+        is_its_own.then(|| published.head()).transpose()
+    });
+    match last.ok().flatten().flatten() {
+        Some((operation, hash)) if !catalog.has_operation(operation, hash)? => {
+            Err(CatalogError::Outdated {
+                path: path.to_owned(),
+                copy,
+                operation,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ties a catalog to a base directory by the user's word, remembers this host as its keeper, and
+/// gives the catalog to the group that shares `.dalsegno`.
+///
+/// # Errors
+/// [`CatalogError::NotTheOwner`] if the user may not say so; [`CatalogError::Mismatch`] if it is
+/// the catalog of another registry; [`CatalogError::Outdated`] if another host changed the catalog
+/// since; any other if it cannot be opened, or the word cannot be written.
+pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), CatalogError> {
+    require_owner(folder, path)?;
     // Only for reading: the catalog of another registry must not be migrated.
     let options = CatalogOptions {
         read_only: true,
@@ -304,8 +348,10 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
             found,
         });
     }
+    require_current(folder, path, &opened, here)?;
     // A crash in between leaves a binding, which the next call writes again.
     binding::bind(path, &folder.base, &found)?;
+    sharing::give(folder, path)?;
     folder.write_catalog_place(path, &found, here)
 }
 

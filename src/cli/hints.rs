@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::artifacts::user_name;
 use super::render::shell_word;
 use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::error::{Error, listed};
@@ -22,6 +23,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     }
     if let (Error::Catalog(CatalogError::NotCopied { path, .. }), Some(base)) = (error, base) {
         return Some(how_to_copy(path, base));
+    }
+    if let Error::Catalog(CatalogError::Outdated { path, copy, .. }) = error {
+        return Some(how_to_take(path, copy));
     }
     if let Error::Catalog(CatalogError::NoRegistry {
         near: Some(near), ..
@@ -50,6 +54,8 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
             let base = base.unwrap_or(Path::new(""));
             ("PATH", base.join(path).display().to_string())
         }
+        Error::Catalog(CatalogError::NotTheOwner { owner, .. }) => ("USER", user_name(*owner)),
+        Error::Catalog(CatalogError::Unbound { path, .. }) => ("PATH", path.display().to_string()),
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
@@ -98,6 +104,20 @@ fn how_to_copy(path: &Path, base: &Path) -> String {
         "copy it there, on the host that has it, with: sqlite3 FILE \".backup {path}\"; if that \
          catalog is lost, begin with its published copy: mkdir -p {folder} && cp {copy} {path}; \
          then run the same command again"
+    )
+}
+
+/// What to type where the published copy is newer than the catalog: what is moved away is kept.
+fn how_to_take(path: &Path, copy: &Path) -> String {
+    let word = |path: &Path, end: &str| shell_word(&format!("{}{end}", path.display()));
+    let (catalog, older) = (word(path, ""), word(path, ".older"));
+    // A log that stays would be read into the copy.
+    let beside = [word(path, "-wal"), word(path, "-shm")].join(" ");
+    let (copy, aside) = (word(copy, ""), word(copy, ".aside"));
+    format!(
+        "take the newer one, while no command runs: mv {catalog} {older} && rm -f {beside} && cp \
+         {copy} {catalog}; then run the same command again; to go on with the older one instead, \
+         and lose what came since: mv {copy} {aside}"
     )
 }
 
@@ -165,6 +185,11 @@ pub(super) fn text(hint: Hint) -> &'static str {
              .dalsegno/published.sqlite3, or the newest file in .dalsegno/backups; then run the same \
              command again"
         }
+        Hint::TakeNewerCatalog => {
+            "move the catalog and the files beside it away, copy .dalsegno/published.sqlite3 to its \
+             path, then run the same command again"
+        }
+        Hint::AskTheOwner => "user USER, or root, runs the same command",
         Hint::BindCatalog => {
             "if it is the catalog of this base directory, say so with: dalsegno init --catalog \
              PATH; if not, take the line `path` out of .dalsegno/config.toml"

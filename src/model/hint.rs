@@ -73,6 +73,10 @@ hints! {
     FindCatalog = "find-catalog",
     /// Copy the catalog to the path, from its host, its published copy or a backup.
     CopyCatalog = "copy-catalog",
+    /// Take the published copy, which is newer, in place of the catalog.
+    TakeNewerCatalog = "take-newer-catalog",
+    /// Have the owner of the registry's folder, or root, do it.
+    AskTheOwner = "ask-the-owner",
     /// Say that the catalog belongs to the base directory.
     BindCatalog = "bind-catalog",
     /// Set the clock of the machine.

@@ -179,11 +179,11 @@ impl Wanted {
         let path = given.unwrap_or(remembered).to_owned();
         // A rebuild is for the host that has the catalog already, at the path that is remembered.
         let is_new_place = !is_same || folder.host().is_some_and(|host| host != here);
-        let explain = |error| match (is_new_place, error) {
-            // Only the owner's word counts, wherever the file is.
-            (_, error @ CatalogError::Unbound { .. }) => error,
-            (true, error) => catalog::not_copied(&path, error),
-            (false, error) => catalog::unproven(error),
+        // Before it is said what to copy to the path, which only the owner's word makes of use.
+        catalog::require_owner(&folder, &path)?;
+        let explain = |error| match is_new_place {
+            true => catalog::not_copied(&path, error),
+            false => catalog::unproven(error),
         };
         // First: without its folder, the system cannot be asked for the file system either.
         catalog::check_file(&path).map_err(explain)?;
@@ -198,6 +198,16 @@ impl Wanted {
             folder.write_single_host(here)?;
         }
         Ok(())
+    }
+
+    /// What keeps the group that shares a base directory from writing its catalog, if that is
+    /// outside of it and on this host.
+    pub(crate) fn closed_to_group(&self, base: &Base) -> Option<String> {
+        let folder = RegistryDir::find(base.path()).ok()?;
+        let is_here = folder.elsewhere().is_some() && folder.host() == Some(&self.here);
+        is_here
+            .then(|| catalog::closed_to_group(&folder, &folder.catalog()))
+            .flatten()
     }
 
     fn check_host(&self, path: &Path, file_system: &'static str, host: Option<&str>) -> Result<()> {

@@ -26,6 +26,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+use crate::catalog;
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Keeper, Recorded, RunRow,
@@ -179,6 +181,16 @@ impl Registry {
     /// Whether this user may change the catalog, if there is space on its disk.
     pub(crate) fn may_write(&self) -> bool {
         self.catalog.may_write()
+    }
+
+    /// What keeps the group that shares the base directory from writing a catalog outside of it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn closed_to_group(&self) -> Option<String> {
+        let folder = catalog::RegistryDir::find(self.base.path()).ok()?;
+        let is_here = self.keeper.is_none() && folder.elsewhere().is_some();
+        is_here
+            .then(|| catalog::closed_to_group(&folder, self.catalog.path()))
+            .flatten()
     }
 
     /// Returns a sentence for the user if the catalog is read in an unusual way, such as immutable

@@ -208,18 +208,29 @@ impl Options {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
             // Before it is opened, which refuses a catalog that is bound to another base directory.
-            self.wanted()?.claim(&base)?;
+            let wanted = self.wanted()?;
+            wanted.claim(&base)?;
+            self.say_closed(&wanted, &base);
             return Ok((self.open_at(base)?, false));
         }
         // Before anything is made, so that a refusal leaves nothing behind.
         catalog::check_clock(base.path(), &*self.clock)?;
-        let made = self.wanted()?.create(&base, self.clock.now())?;
+        let wanted = self.wanted()?;
+        let made = wanted.create(&base, self.clock.now())?;
+        self.say_closed(&wanted, &base);
         let registry = self.open_at(base)?;
         if made {
             // Made while there is space: a removal gives it up if the disk is full.
             registry.catalog.keep_reserve();
         }
         Ok((registry, made))
+    }
+
+    /// Says what keeps the group that shares the base directory from writing the catalog.
+    fn say_closed(&self, wanted: &Wanted, base: &Base) {
+        if let Some(closed) = wanted.closed_to_group(base) {
+            (self.on_notice)(&closed);
+        }
     }
 
     /// Opens the registry of a base directory.

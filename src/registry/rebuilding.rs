@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::options::Options;
 use super::{Registry, agent};
-use crate::catalog::{self, CatalogError, Replacing};
+use crate::catalog::{self, CatalogError, Replacing, Tie};
 use crate::error::{Error, Result};
 use crate::model::progress::Monitor;
 use crate::ops::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
@@ -19,7 +19,8 @@ impl Options {
     /// # Errors
     /// [`CatalogError::Sound`] if nothing is wrong with the catalog; [`CatalogError::NoRegistry`]
     /// if the base directory has no `.dalsegno`; [`CatalogError::NoFolder`] if the folder of a
-    /// catalog elsewhere is gone; any other [`Error`] if the new catalog cannot be made. The old
+    /// catalog elsewhere is gone; [`CatalogError::NotTheOwner`] if nothing binds a catalog elsewhere
+    /// to the base directory and this user's word does not; any other [`Error`] if the new catalog cannot be made. The old
     /// catalog is then at its place, or renamed beside it.
     pub fn rebuild(
         self,
@@ -46,6 +47,10 @@ impl Options {
         }
         if let Some(tie) = place.tie {
             catalog::require_replaceable(folder, &place.path, tie)?;
+            // Nobody could use the new one if nothing bound it to the base directory.
+            if tie != Tie::Bound {
+                catalog::require_owner(folder, &place.path)?;
+            }
         }
         if self.read_only {
             let path = place.path.clone();

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::child::{prediction, tree, write_array};
-use super::{CONFIG, NOBODY, code, folder, is_root, lock};
+use super::{CONFIG, NOBODY, ask_as_nobody, code, folder, is_root, lock};
 
 const PUBLISHED: &str = ".dalsegno/published.sqlite3";
 
@@ -786,4 +786,111 @@ fn exchanged_names_never_make_the_keeper_write_outside() {
         assert!(published > 0);
     });
     assert!(seen() == before, "the file outside was changed");
+}
+
+#[test]
+fn a_catalog_that_another_host_changed_since_is_not_taken_back() {
+    let scene = Scene::new();
+    let newer = scene.folder.path().join("newer.sqlite3");
+    fs::copy(&scene.catalog, &newer).unwrap();
+    // On another host the copy became the catalog, and got a row; this host has its old file.
+    scene.leave_host();
+    let there = || Options::new().keeper(true).catalog(&newer);
+    let (registry, _) = there().create(&scene.base).unwrap();
+    registry.record(&prediction("run", 2)).unwrap();
+    registry.publish().unwrap().unwrap();
+    drop(registry);
+    scene.leave_host();
+    let config = scene.config();
+    let here = || Options::new().keeper(true).catalog(&scene.catalog);
+    let error = here().create(&scene.base).err().unwrap();
+    assert_eq!(error.code(), "catalog-outdated");
+    assert_eq!(error.hint(), Some(Hint::TakeNewerCatalog));
+    assert_eq!(scene.config(), config);
+    // What is newer than the copy is taken, and so is an older one if the copy is not there.
+    fs::remove_file(scene.base.join(PUBLISHED)).unwrap();
+    assert_eq!(rows(&here().create(&scene.base).unwrap().0), 1);
+    scene.leave_host();
+    assert_eq!(rows(&there().create(&scene.base).unwrap().0), 2);
+    // A copy that cannot be read says nothing.
+    scene.leave_host();
+    fs::write(scene.base.join(PUBLISHED), "x".repeat(9000)).unwrap();
+    assert_eq!(rows(&here().create(&scene.base).unwrap().0), 1);
+}
+
+#[test]
+fn a_catalog_elsewhere_is_given_to_the_group_or_it_is_said_what_keeps_it_out() {
+    if !is_root("a file is given to another group") {
+        return;
+    }
+    const GROUP: u32 = 54321;
+    let mode = |path: &Path| path.metadata().map(|found| found.mode() & 0o7777).unwrap();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let scene = Scene::new();
+    let dir = scene.base.join(".dalsegno");
+    std::os::unix::fs::chown(&dir, None, Some(GROUP)).unwrap();
+    set(&dir, 0o2775);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let claim = || {
+        let heard = Arc::clone(&heard);
+        let options = Options::new()
+            .keeper(true)
+            .on_notice(move |notice| heard.lock().unwrap().push(notice.to_owned()));
+        drop(options.create(&scene.base).unwrap());
+    };
+    set(&scene.catalog, 0o644);
+    claim();
+    assert_eq!(mode(&scene.catalog), 0o664);
+    assert_eq!(scene.catalog.metadata().unwrap().gid(), GROUP);
+    // The file beside it says whose it is, and is the owner's.
+    assert_eq!(mode(&scene.bound()), 0o644);
+    let said = heard.lock().unwrap().pop().unwrap();
+    let folder = scene.catalog.parent().unwrap();
+    assert!(
+        said.contains(&format!("its folder {}", folder.display())),
+        "{said}"
+    );
+    let (_, call) = said.split_once("lets them with: ").unwrap();
+    let shell = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(call)
+        .status();
+    assert!(shell.unwrap().success(), "{call}");
+    claim();
+    assert_eq!(*heard.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+}
+
+#[test]
+fn where_a_catalog_is_only_the_owner_of_the_registry_says() {
+    if !is_root("another user moves a catalog") {
+        return;
+    }
+    let scene = Scene::new();
+    let dir = scene.base.join(".dalsegno");
+    for path in [&scene.base, &dir] {
+        fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    // Its disk is lost, with the file that binds it.
+    fs::remove_dir_all(scene.catalog.parent().unwrap()).unwrap();
+    let disk = scene.folder.path().join("new");
+    fs::create_dir(&disk).unwrap();
+    let path = disk.join("c.sqlite3");
+    fs::set_permissions(&disk, PermissionsExt::from_mode(0o777)).unwrap();
+    scene.set_config(
+        &format!("{}", scene.catalog.display()),
+        &format!("{}", path.display()),
+    );
+    let before = tree(scene.folder.path());
+    // The second is refused before it is said what to copy to the path.
+    for action in ["rebuild-elsewhere", "keep-elsewhere"] {
+        assert_eq!(ask_as_nobody(action, &scene.base), "not-the-owner");
+        assert_eq!(tree(scene.folder.path()), before);
+    }
+    let options = RebuildOptions::default();
+    let named = Options::new().catalog(&path);
+    drop(named.rebuild(&scene.base, &options, &Silent).unwrap());
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
 }

@@ -56,6 +56,11 @@ WORDS: dict[str, str] = {
         'copy it there, on its host, with: sqlite3 FILE ".backup PATH"; if it is lost, copy '
         ".dalsegno/published.sqlite3, or the newest file in .dalsegno/backups; then call it again"
     ),
+    "take-newer-catalog": (
+        "move the catalog and the files beside it away, copy .dalsegno/published.sqlite3 to its "
+        "path, then call it again"
+    ),
+    "ask-the-owner": "have that user, or root, call it",
     "bind-catalog": (
         "if it is the catalog of this base directory, say so with "
         "dalsegno.Registry(base, create=True, catalog=PATH); if not, take the line `path` out of "

@@ -172,6 +172,18 @@ class CatalogNotCopiedError(Error, FileNotFoundError):
     code = "catalog-not-copied"
 
 
+class CatalogOutdatedError(Error, OSError):
+    """The catalog lacks changes of the published copy: another host changed it since."""
+
+    code = "catalog-outdated"
+
+
+class NotTheOwnerError(Error, PermissionError):
+    """Only root and the owner of `.dalsegno` may say where the catalog is."""
+
+    code = "not-the-owner"
+
+
 class CatalogUnboundError(Error, PermissionError):
     """The catalog is outside the base directory and not known to belong to it."""
 

@@ -163,6 +163,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     let base = base.or_else(|| std::env::current_dir().ok());
     let base = base.and_then(|base| std::path::absolute(base).ok());
     let (mut registry, mut pending, mut keeper, mut noted) = (None, None, None, None);
+    let mut closed = None;
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
         // Read-only, because an open for writing would settle what the report is to show.
@@ -175,6 +176,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 pending = Some(pending_of(&open)?);
             }
             registry = Some(opened(&open)?);
+            closed = open.closed_to_group();
             if keeper.is_none() {
                 noted = Some(open.inbox()?);
             }
@@ -260,6 +262,12 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 .to_owned(),
         );
     }
+    let is_closed = closed.is_some();
+    // It names paths and accounts.
+    wrong.extend(closed.map(|closed| match command.redact {
+        true => "the group that shares .dalsegno cannot write the catalog".to_owned(),
+        false => closed,
+    }));
     if refused > 0 || !inbox.strangers.is_empty() {
         let text = "see what is wrong in the inbox with: dalsegno verify";
         wrong.push(hint(context, command, text));
@@ -282,7 +290,13 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             Err(Failure::ReportedAs(error.code()))
         }
         Some(failure) => Err(failure),
-        None if lists.iter().all(|list| list.is_empty()) && refused == 0 && !is_readable => Ok(()),
+        None if lists.iter().all(|list| list.is_empty())
+            && refused == 0
+            && !is_readable
+            && !is_closed =>
+        {
+            Ok(())
+        }
         None => Err(Failure::Findings),
     }
 }
