@@ -207,3 +207,26 @@ fn a_history_without_end_is_damage_and_is_rebuilt() {
     let history: &[&str] = &["history", "verify"];
     meet("image_artifact", DEEP, &[VERIFY, RM], &[HISTORY, history]);
 }
+
+#[test]
+fn a_small_catalog_takes_in_many_more_rows_than_it_has_and_is_sound() {
+    let scene = Scene::new();
+    let before = catalog(&scene).metadata().unwrap().len();
+    let key = |iteration| dalsegno::model::key::Key::Prediction {
+        run: "many".parse().unwrap(),
+        iteration,
+        dataset: "d".parse().unwrap(),
+        container: None,
+    };
+    // In one change, which takes more steps than the bytes of the catalog allow.
+    let keys: Vec<_> = (0..40_000).map(key).collect();
+    let registry = dalsegno::Registry::open(scene.base()).unwrap();
+    registry.record_many(&keys).unwrap();
+    // Again: nothing is new, and each key is looked up.
+    registry.record_many(&keys).unwrap();
+    drop(registry);
+    assert!(catalog(&scene).metadata().unwrap().len() > 20 * before);
+    scene.succeeds(&["runs", "--no-refresh"]);
+    scene.succeeds(&["verify", "--indices"]);
+    scene.succeeds(&["history", "verify"]);
+}
