@@ -102,3 +102,14 @@ def test_what_a_walk_left_alone_is_a_notice(registry: Registry, base: Path) -> N
     registry.close()
     rebuilt = dalsegno.rebuild(base, force=True)
     assert {one.kind for one in rebuilt.scan.notices} == {"outside-run", "damaged-metadata"}
+
+
+def test_a_listing_names_its_artifacts(registry: Registry) -> None:
+    for number in range(3):
+        write_array(registry.record_output("r", number, "d", "p").path)
+    registry.refresh()
+    assert registry.pin("figure-3", registry.list(iteration=0), reason="plots").artifacts == 1
+    assert len(registry.seal(registry.list())) == 3
+    going = registry.list(sort="iteration", reverse=True, limit=2)
+    assert len(registry.remove(going).artifacts) == 2
+    assert [row.iteration for row in registry.list()] == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
@@ -92,7 +93,10 @@ def named(given: Any) -> List[Named]:
 
 
 def _is_many(given: Any) -> bool:
-    return isinstance(given, arguments.Many) and not isinstance(given, Key)
+    # A listing is a sequence; so are texts and keys, each of which is one target.
+    return isinstance(given, (*arguments.Many, Sequence)) and not isinstance(
+        given, (Key, str, bytes)
+    )
 
 
 def targets(given: Any) -> List[Union[Artifact, int, str]]:
