@@ -2,8 +2,11 @@
 //! of this process.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::fail::Failure;
 
@@ -16,20 +19,56 @@ pub(super) fn name(path: &Path) -> String {
     }
 }
 
-/// Reads a file as text; `-` is standard input. `instead` says what to give if that fails.
+const NOT_REGULAR: &str = "it is not a regular file; standard input is read if - is given";
+const TOO_LARGE: &str = "it has more than 4 GiB, and no more are read";
+
+/// Most bytes that are read of a file, or of standard input; a plan of ten million artifacts has
+/// fewer.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// Reads a regular file as text; `-` is standard input. `instead` says what to give if that fails.
+///
+/// Another user may have put a pipe in the place of the file: it is not waited for.
 pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure> {
-    let mut text = String::new();
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_string(&mut text)
+        read_all(std::io::stdin().lock())
     } else {
-        File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+        open_regular(path).and_then(read_all)
     };
     match read {
-        Ok(_) => Ok(text),
+        Ok(text) => Ok(text),
         Err(error) => Err(Failure::Outside(
             format!("{} cannot be read: {error}", name(path)),
             instead,
         )),
+    }
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let unfit = |why: &str| Err(io::Error::new(ErrorKind::InvalidInput, why));
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        // A socket, or a device that is not there.
+        Err(Errno::NXIO | Errno::NODEV) => return unfit(NOT_REGULAR),
+        Err(errno) => return Err(errno.into()),
+    };
+    let found = file.metadata()?;
+    match found.is_file() {
+        true if found.len() > MOST_BYTES => unfit(TOO_LARGE),
+        true => Ok(file),
+        false if found.is_dir() => Err(Errno::ISDIR.into()),
+        false => unfit(NOT_REGULAR),
+    }
+}
+
+fn read_all(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    // Bounded, because a file may grow while it is read.
+    from.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MOST_BYTES {
+        true => Err(io::Error::new(ErrorKind::InvalidInput, TOO_LARGE)),
+        false => Ok(text),
     }
 }
 

@@ -284,3 +284,27 @@ fn a_log_that_a_killed_rebuild_gave_a_second_name_is_written_again() {
     assert!(!aside.exists());
     assert_eq!(count(&()), Ok(8));
 }
+
+/// Files that a command line names may lie in the shared base directory.
+#[test]
+fn a_named_file_that_is_a_fifo_or_too_large_is_refused_and_not_waited_for() {
+    let scene = Scene::new();
+    let fifo = scene.base().join("fifo");
+    make_fifo(&fifo);
+    let large = scene.base().join("large");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len((4 << 30) + 1).unwrap();
+    for (path, why) in [(&fifo, "not a regular file"), (&large, "more than 4 GiB")] {
+        let path = path.to_str().unwrap();
+        for command in [
+            ["gc", "--apply", path, "--yes"].as_slice(),
+            &["score", "--import", path],
+        ] {
+            let said = scene.fails(command);
+            assert!(said.contains(why), "{command:?}: {said}");
+        }
+    }
+    let fifo = fifo.to_str().unwrap();
+    scene.fails(&["rebuild", "--from", fifo, "--yes"]);
+    scene.fails(&["list", "--catalog", fifo]);
+}
