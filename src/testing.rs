@@ -8,6 +8,6 @@ pub use crate::catalog::{
     AdoptCounts, Catalog, CatalogOptions, Observed, ObservedRow, ScannedArtifact, Seal, Selected,
     statements,
 };
-pub use crate::disk::can_confine;
+pub use crate::disk::{WITHOUT_OPENAT2, can_confine};
 pub use crate::model::observation::{Damage, Observation};
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, WITHOUT_NOREPLACE, hash};

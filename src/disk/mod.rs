@@ -3,7 +3,7 @@
 //!
 //! Those who may write in a folder can exchange what is in it at any moment. So a name in a shared
 //! folder is used relative to an open descriptor of the folder, not as a path: a link is not
-//! followed, a FIFO or a device is refused without waiting for it, and what was opened is looked at
+//! followed, in any name of a path (`below`), a FIFO or a device is refused without waiting for it, and what was opened is looked at
 //! by its descriptor before it is used. SQLite opens by path: it does so in a thread that the
 //! kernel keeps inside the folder (`confine`).
 //!
@@ -13,6 +13,7 @@
 //! cannot be given, the group gets no more than all others get. A lock file has no right to read
 //! for those who may not write it.
 
+mod below;
 mod confine;
 mod folder;
 mod lock;
@@ -24,6 +25,9 @@ mod registry;
 mod runs;
 mod whose;
 
+#[cfg(feature = "testing")]
+pub use below::WITHOUT_OPENAT2;
+pub(crate) use below::{open_below, stat_below};
 pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
 pub use confine::is_available as can_confine;

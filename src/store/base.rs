@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, statat};
 use rustix::io::Errno;
 
 use super::error::StorageError;
-use crate::disk::{RegistryPlace, registry_in};
+use crate::disk::{RegistryPlace, open_below, registry_in, stat_below};
 
 /// A base directory, held open: it is the same folder even if its path is given to another one.
 #[derive(Debug)]
@@ -84,10 +84,10 @@ impl Base {
     }
 
     /// Whether nothing is at `path`, relative to the base directory. False if that cannot be found
-    /// out, so that unreadable data is not taken for absent.
+    /// out, so that unreadable data is not taken for absent; so it is behind a symbolic link.
     #[must_use]
     pub fn is_absent(&self, path: &str) -> bool {
-        let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
+        let found = stat_below(&self.fd, path);
         // NOTDIR: a folder above is a file, so nothing can be below it.
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
@@ -96,7 +96,15 @@ impl Base {
     /// if the system does not say: what may be another registry's must stay.
     #[must_use]
     pub fn has_registry(&self, folder: &Path) -> bool {
-        registry_in(&self.fd, folder).map_or(true, |place| place == RegistryPlace::Folder)
+        let opened = match folder.as_os_str().is_empty() {
+            true => open_below(&self.fd, ".", OFlags::PATH | OFlags::DIRECTORY),
+            false => open_below(&self.fd, folder, OFlags::PATH | OFlags::DIRECTORY),
+        };
+        match opened.and_then(|folder| registry_in(&folder, Path::new(""))) {
+            Ok(place) => place == RegistryPlace::Folder,
+            // NOTDIR and LOOP: what has a registry is a folder, and nothing moves past a link.
+            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+        }
     }
 }
 
@@ -131,8 +139,8 @@ impl<'a> AbsenceCheck<'a> {
         };
         if self.folder != folder {
             // PATH needs no right to read the folder.
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            self.opened = openat(&self.base.fd, folder, flags, Mode::empty());
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            self.opened = open_below(&self.base.fd, folder, flags);
             folder.clone_into(&mut self.folder);
         }
         let found = match &self.opened {
@@ -175,7 +183,8 @@ mod tests {
             ("c/b", true),
             ("c/d", true),
             ("other/b", false),
-            ("other/c", true),
+            ("other/c", false),
+            ("a/link/c", false),
             ("c", true),
         ];
         for (path, is_absent) in paths {

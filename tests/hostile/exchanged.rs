@@ -37,7 +37,7 @@ fn outside_is_as_before(scene: &Scene) {
 
 /// Exchanges files of `.dalsegno` with links until the work is done. `names` is asked again and
 /// again, since some files only come while a command runs.
-fn exchange(
+pub(crate) fn exchange(
     links: &[PathBuf],
     names: impl Fn() -> Vec<PathBuf> + Sync,
     mut work: impl FnMut(usize),

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use dalsegno::testing::WITHOUT_OPENAT2;
 use tempfile::TempDir;
 
 /// No command takes this long, on a slow machine either: one that meets a lock ends by
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Scene {
     folder: TempDir,
+    /// Whether commands open each folder of a path by itself, as without `openat2`.
+    pub(crate) is_walked: bool,
     before: Vec<(PathBuf, u32, i64, Vec<u8>)>,
 }
 
@@ -50,6 +53,7 @@ impl Scene {
         }
         let mut scene = Self {
             folder,
+            is_walked: false,
             before: Vec::new(),
         };
         scene.before = scene.outside_as_it_is();
@@ -136,6 +140,7 @@ impl Scene {
             .args(["--lock-timeout", "5s"])
             .args(arguments)
             .env("HOME", "/nonexistent")
+            .envs(self.is_walked.then_some((WITHOUT_OPENAT2, "1")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -186,6 +191,34 @@ impl Scene {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_as(None, 0o022, arguments)
+    }
+
+    /// The calls of a command that open something.
+    pub(crate) fn opens(&self, arguments: &[&str]) -> Vec<String> {
+        let output = self.folder.path().join("trace");
+        let status = Command::new("strace")
+            .args([
+                "-f",
+                "-qq",
+                "-s",
+                "4096",
+                "-e",
+                "trace=open,openat,openat2",
+                "-o",
+            ])
+            .arg(&output)
+            .arg(env!("CARGO_BIN_EXE_dalsegno"))
+            .arg("--base")
+            .arg(self.base())
+            .args(arguments)
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        status.unwrap();
+        let text = fs::read_to_string(output).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {

@@ -19,9 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode as HashMode};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Stat, fstat, statat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
+use crate::disk::open_below;
 use crate::model::content::{ContentHash, Entry, EntryKind};
 use crate::model::progress::{Monitor, Progress};
 use crate::model::size::{ByteCount, Size};
@@ -248,9 +249,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn open_file(folder: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Stamp), Failed> {
     // The file may have been replaced by a pipe or device: opening it must neither block nor act.
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = openat(folder, name, flags, Mode::empty())?;
+    let file = open_below(
+        folder,
+        name,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+    )?;
     let stamp = Stamp::of(&fstat(&file)?).ok_or(Failed::Changed)?;
     Ok((file, stamp))
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, FileType, Stat, accessat, statat};
+use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, accessat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
 use super::movable::share;
-use crate::disk::whose;
+use crate::disk::{open_below, stat_below, whose};
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
@@ -26,15 +26,25 @@ fn closed(base: &Base, path: &Path) -> Option<(PathBuf, Stat)> {
             true => Path::new("."),
             false => part,
         };
-        let stat = statat(base, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let stat = stat_below(base, name).ok()?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Symlink {
+            return None;
+        }
+        let is_folder = kind == FileType::Directory;
         let needed = match (part == path, is_folder) {
             // Names below a folder can be asked for without listing it.
             (false, _) => Access::EXEC_OK,
             (true, true) => Access::READ_OK | Access::EXEC_OK,
             (true, false) => Access::READ_OK,
         };
-        match accessat(base, name, needed, AtFlags::empty()) {
+        // By the folder above, so that no link on the way is followed.
+        let (above, last) = match name.parent() {
+            Some(above) if !above.as_os_str().is_empty() => (above, Path::new(name.file_name()?)),
+            _ => (Path::new("."), name),
+        };
+        let above = open_below(base, above, OFlags::PATH | OFlags::DIRECTORY);
+        match above.and_then(|above| accessat(above, last, needed, AtFlags::empty())) {
             Ok(()) => {}
             Err(Errno::ACCESS) => return Some((part.to_path_buf(), stat)),
             Err(_) => return None,

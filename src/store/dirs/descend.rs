@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, statat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat2, statat,
 };
 use rustix::io::Errno;
 
@@ -19,13 +19,12 @@ use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
-/// Opens a folder by its name, never through a symbolic link.
+/// Opens a folder by its name, or by a path of names, never through a symbolic link.
 pub(crate) fn open_folder(
     parent: impl AsFd,
     name: impl rustix::path::Arg,
 ) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(parent, name, flags, Mode::empty())
+    disk::open_below(parent, name, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
 /// What to do if a component of a path does not exist.

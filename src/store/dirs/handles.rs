@@ -51,7 +51,7 @@ impl<'a> FolderHandles<'a> {
         }
     }
 
-    /// Opens a folder; a symbolic link as the last component is not followed.
+    /// Opens a folder, never through a symbolic link.
     pub(crate) fn open(&self, place: &FolderRef) -> Result<OwnedFd, Errno> {
         let path = place.path.as_os_str().as_bytes();
         match (&place.parent, path) {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
 use super::entry::{EntryType, split};
-use crate::disk::{group_name, whose};
+use crate::disk::{group_name, stat_below, whose};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend};
@@ -135,7 +135,7 @@ pub fn not_openable(base: &Base, path: &Path, error: StorageError) -> StorageErr
     // It may lie far from the entry, so that is what is named.
     let closed = error.path();
     let at = closed.strip_prefix(base.path()).unwrap_or(closed);
-    let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let stat = stat_below(base, at).ok();
     let what = match () {
         () if at == path => "it".to_owned(),
         () if at.starts_with(path) => format!("{} in it", closed.display()),
@@ -165,7 +165,7 @@ pub(super) fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
     }
     let run = path.components().next()?;
     let run = Path::new(run.as_os_str());
-    let of_run = statat(base, run, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let of_run = stat_below(base, run).ok()?;
     let of_base = fstat(base).ok()?;
     if !is_in_group(of_base.st_gid) {
         return None;

@@ -149,8 +149,6 @@ fn look(
         } else {
             &relative
         };
-        // Each component was a folder when its name was read. If one is replaced by a link now,
-        // only this listing is wrong: the rename that may follow is checked by itself.
         let folder = match open_folder(container, name) {
             Ok(folder) => folder,
             // Another process removed it since its name was read.

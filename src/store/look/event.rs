@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
 use super::marker::{self, Damaged, Marker, MarkerError};
 use super::notice::{Notice, NoticeClass};
@@ -90,6 +91,10 @@ pub enum Expected {
 /// The notice of a folder or file that cannot be read. If the rights of this user are the cause, it
 /// says whose the folder is.
 pub(crate) fn unreadable(base: &Base, path: &Path, error: &std::io::Error) -> Notice {
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        let detail = "a symbolic link leads there, which is not followed";
+        return Notice::new(NoticeClass::Unreadable, path, detail);
+    }
     let why = match error.kind() {
         std::io::ErrorKind::PermissionDenied => why_unreadable(base, path),
         _ => None,

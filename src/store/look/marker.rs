@@ -8,16 +8,17 @@
 
 use std::borrow::Cow;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, openat, statat, statx};
+use rustix::fs::{AtFlags, FileType, OFlags, Stat, StatxFlags, fstat, statat, statx};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::attributes;
 use super::form::{ArrayFormat, Node};
 use super::texts;
+use crate::disk::{open_below, stat_below};
 use crate::model::array::ArrayMetadata;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
@@ -35,6 +36,9 @@ pub(super) const MARKERS: [(ArrayFormat, &str); 3] = [
 
 /// File that has the attributes of zarr v2.
 pub(super) const ATTRIBUTES: &str = ".zattrs";
+
+/// How a file is opened: a pipe must not block.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Most bytes of metadata that are read; larger files are damaged.
 const MOST_BYTES: u64 = 16 << 20;
@@ -122,7 +126,7 @@ pub(super) enum Found {
     Other(Group),
 }
 
-/// Reads the metadata of the folder `path` below `parent`. `at`: its path relative to the base
+/// Reads the metadata of the folder `path` below `parent`, unless it is known. `at`: its path relative to the base
 /// directory, if it is known. `None` if it is no folder.
 pub(super) fn read_folder(
     parent: BorrowedFd<'_>,
@@ -130,28 +134,92 @@ pub(super) fn read_folder(
     at: Option<&Path>,
     memory: Memory<'_>,
 ) -> Result<Option<Found>, MarkerError> {
+    let file_of = |(format, name)| File {
+        format,
+        name,
+        parent,
+        folder: path,
+    };
+    if let Some(at) = at
+        && memory.known.is_some_and(|known| known.at(at).is_some())
+        && let Some(marker) = recall_folder(MARKERS.map(file_of), at, memory)
+    {
+        return Ok(Some(Found::Array(marker)));
+    }
     // A folder may have metadata of several formats: one that can be read wins over damage.
     let mut group = Group::default();
-    for (format, name) in MARKERS {
-        let file = path.join(name);
-        let stat = match statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => continue,
+    for file in MARKERS.map(file_of) {
+        let met = match Met::open(parent, &file.path()) {
+            Ok(Some(met)) => met,
+            Ok(None) => continue,
             // Not a folder, or below something that is not one.
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        let file = File {
-            format,
-            name,
-            parent,
-            folder: path,
-        };
-        if let Some(marker) = group.read(file, &stat, at, memory)? {
+        if let Some(marker) = group.read(file, met, at, memory)? {
             return Ok(Some(Found::Array(marker)));
         }
     }
     Ok(Some(Found::Other(group)))
+}
+
+/// What the metadata of a folder said when it was read before, if none of it has changed.
+///
+/// The files are looked at by path: a folder on the way may be exchanged for a link, and the file
+/// be one elsewhere. So what is seen is only compared with what is known, which no other file
+/// equals, and is given to nobody.
+fn recall_folder(
+    files: [File<'_>; MARKERS.len()],
+    at: &Path,
+    memory: Memory<'_>,
+) -> Option<Marker> {
+    for file in files {
+        match file.stat(&file.path()) {
+            Ok(stat) => return file.recall(&stat, at, may_hold(Some(at)), memory),
+            Err(Errno::NOENT) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Whether the array at this path may hold iterations.
+fn may_hold(at: Option<&Path>) -> bool {
+    at.and_then(Path::to_str)
+        .is_some_and(layout::may_hold_iterations)
+}
+
+/// A metadata file that was met.
+pub(super) struct Met {
+    pub(super) stat: Stat,
+    /// The file, if it was opened to look at it.
+    file: Option<OwnedFd>,
+}
+
+impl Met {
+    /// Opens a file to look at it, which takes as many calls as to look at it and then to open it:
+    /// by path, without a link in any name. `None` if there is none.
+    pub(super) fn open(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Self>, Errno> {
+        match open_below(parent, path, READ) {
+            Ok(file) => Ok(Some(Self {
+                stat: fstat(&file)?,
+                file: Some(file),
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR) => Err(Errno::NOTDIR),
+            // Something else than a file, or one that this user may not read.
+            Err(_) => match stat_below(parent, path) {
+                Ok(stat) => Ok(Some(Self { stat, file: None })),
+                Err(Errno::NOENT) => Ok(None),
+                Err(errno) => Err(errno),
+            },
+        }
+    }
+
+    /// One that a listing showed.
+    fn listed(stat: Stat) -> Self {
+        Self { stat, file: None }
+    }
 }
 
 /// What was read of a folder whose metadata is not that of an array.
@@ -174,23 +242,17 @@ struct File<'a> {
 }
 
 impl Group {
-    /// Reads a metadata file that was seen, unless it is known; gives that of an array. `at`: the
-    /// path of the folder relative to the base directory.
+    /// Reads a metadata file that was met; gives that of an array. `at`: the path of the folder
+    /// relative to the base directory.
     fn read(
         &mut self,
         file: File<'_>,
-        stat: &Stat,
+        met: Met,
         at: Option<&Path>,
         memory: Memory<'_>,
     ) -> Result<Option<Marker>, MarkerError> {
-        let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
-        let may_hold = may_hold == Some(true);
-        if let Some(at) = at
-            && let Some(marker) = file.recall(stat, at, may_hold, memory)
-        {
-            return Ok(Some(marker));
-        }
-        match read(file.format, file.parent, &file.path(), stat) {
+        let stat = met.stat;
+        match read(file.format, file.parent, &file.path(), met) {
             Ok(None) => Ok(None),
             Ok(Some((Node::Group, marker, text))) => {
                 self.levels = self.levels.take().or_else(|| attributes::levels(&text));
@@ -198,16 +260,17 @@ impl Group {
                 Ok(None)
             }
             Ok(Some((Node::Array(metadata), mut marker, text))) => {
-                let mut files = vec![*stat];
+                let mut files = vec![stat];
                 let mut is_whole = true;
+                let may_hold = may_hold(at);
                 if may_hold {
                     let text = match file.attributes() {
                         // In zarr 2, attributes are a file of their own.
                         Some(attributes) => {
-                            let stat = statat(file.parent, &attributes, AtFlags::SYMLINK_NOFOLLOW);
-                            let text = stat.ok().map(|stat| {
-                                files.push(stat);
-                                attributes_of(file.parent, &attributes, &stat)
+                            let met = Met::open(file.parent, &attributes).ok().flatten();
+                            let text = met.map(|met| {
+                                files.push(met.stat);
+                                attributes_of(file.parent, &attributes, met)
                             });
                             is_whole = !matches!(text, Some(None));
                             text.flatten().unwrap_or_default()
@@ -318,9 +381,9 @@ fn fingerprint(said: &Said, format: ArrayFormat, files: &[Stat]) -> Fingerprint 
 }
 
 /// The attributes of a zarr v2 node; `None` if they cannot be read.
-fn attributes_of(parent: BorrowedFd<'_>, file: &Path, stat: &Stat) -> Option<Vec<u8>> {
-    let marker = Marker::of(ArrayFormat::Zarr2, stat);
-    text_of(parent, file, stat, &marker).ok()?
+fn attributes_of(parent: BorrowedFd<'_>, file: &Path, met: Met) -> Option<Vec<u8>> {
+    let marker = Marker::of(ArrayFormat::Zarr2, &met.stat);
+    text_of(parent, file, met, &marker).ok()?
 }
 
 /// The metadata files that were seen while a folder was read, so that none is looked up again.
@@ -356,7 +419,10 @@ impl MarkersSeen {
                 parent: folder,
                 folder: Path::new(""),
             };
-            if let Some(marker) = group.read(file, stat, Some(at), memory)? {
+            if let Some(marker) = file.recall(stat, at, may_hold(Some(at)), memory) {
+                return Ok(Found::Array(marker));
+            }
+            if let Some(marker) = group.read(file, Met::listed(*stat), Some(at), memory)? {
                 return Ok(Found::Array(marker));
             }
         }
@@ -364,16 +430,16 @@ impl MarkersSeen {
     }
 }
 
-/// Reads a metadata file that was seen: what it makes of its folder, and its text. `None` if it is
+/// Reads a metadata file that was met: what it makes of its folder, and its text. `None` if it is
 /// gone by now.
 fn read(
     format: ArrayFormat,
     parent: BorrowedFd<'_>,
     file: &Path,
-    stat: &Stat,
+    met: Met,
 ) -> Result<Option<(Node, Marker, Vec<u8>)>, MarkerError> {
-    let marker = Marker::of(format, stat);
-    let Some(text) = text_of(parent, file, stat, &marker)? else {
+    let marker = Marker::of(format, &met.stat);
+    let Some(text) = text_of(parent, file, met, &marker)? else {
         return Ok(None);
     };
     match texts::node(format, &text) {
@@ -393,16 +459,15 @@ pub(super) fn damaged(file: &Path, detail: &str, marker: &Marker) -> MarkerError
     })
 }
 
-/// The text of a metadata file that was seen; `None` if it is gone by now.
+/// The text of a metadata file that was met; `None` if it is gone by now.
 pub(super) fn text_of(
     parent: BorrowedFd<'_>,
     file: &Path,
-    stat: &Stat,
+    met: Met,
     marker: &Marker,
 ) -> Result<Option<Vec<u8>>, MarkerError> {
     let fail = |detail: &str| Err(damaged(file, detail, marker));
-    // Opening a pipe could block and opening a device could act, so the type is known before.
-    match FileType::from_raw_mode(stat.st_mode) {
+    match FileType::from_raw_mode(met.stat.st_mode) {
         FileType::RegularFile if marker.bytes <= MOST_BYTES => {}
         FileType::RegularFile => {
             return fail(&format!(
@@ -414,9 +479,7 @@ pub(super) fn text_of(
         FileType::Symlink => return fail("it is a symbolic link, which is not followed"),
         _ => return fail("it is a pipe, socket or device"),
     }
-    let flags =
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = match openat(parent, file, flags, Mode::empty()) {
+    let fd = match met.file.map_or_else(|| open_below(parent, file, READ), Ok) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno.into()),

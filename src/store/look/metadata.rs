@@ -3,11 +3,12 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, statat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::marker::{self, MarkerError, Memory};
 use super::pyramid;
+use crate::disk::stat_below;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::size::ByteCount;
@@ -24,7 +25,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
     let full = || base.path().join(path);
     match kind {
         kind if kind.is_container() => Ok(None),
-        Kind::Checkpoint => match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
+        Kind::Checkpoint => match stat_below(base, path) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
                 Ok(Some(marker::modified(&stat)))
             }
@@ -46,7 +47,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
 /// Length of the file at `path`; `None` if there is no file, or it cannot be looked at.
 #[must_use]
 pub fn file_bytes(base: &Base, path: &Path) -> Option<ByteCount> {
-    let stat = statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let stat = stat_below(base, path).ok()?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     let bytes = u64::try_from(stat.st_size).ok()?;
     is_file.then_some(ByteCount(bytes))
@@ -58,7 +59,7 @@ pub fn file_bytes(base: &Base, path: &Path) -> Option<ByteCount> {
 #[must_use]
 pub fn changed_at(base: &Base, path: &Path) -> Option<Timestamp> {
     let changed = marker::MARKERS.iter().filter_map(|(_, name)| {
-        let stat = statat(base.as_fd(), path.join(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let stat = stat_below(base, path.join(name)).ok()?;
         Some(marker::changed(&stat))
     });
     changed.max()

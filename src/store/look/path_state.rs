@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::marker::{MarkerError, Memory, is_group_metadata};
 use super::pyramid;
+use crate::disk::stat_below;
 use crate::store::base::Base;
 use crate::store::dirs::{is_unlinked, open_folder};
 use crate::store::error::StorageError;
@@ -39,7 +40,7 @@ pub enum PathState {
 /// [`StorageError::Io`] if something cannot be read. It is not taken for absent.
 pub fn path_state(base: &Base, path: &Path) -> Result<PathState, StorageError> {
     let full = base.path().join(path);
-    let stat = match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
+    let stat = match stat_below(base, path) {
         Ok(stat) => stat,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(PathState::Nothing),
         Err(errno) => return Err(StorageError::io("reading", &full, errno)),

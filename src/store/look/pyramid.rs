@@ -13,14 +13,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, statat};
 use rustix::io::Errno;
 
 use super::form::ArrayFormat;
 use super::marker::{
-    self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen, Memory,
+    self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen, Memory, Met,
 };
 use super::{attributes, below};
+use crate::disk::stat_below;
 use crate::model::array::{ArrayMetadata, LevelMetadata};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
@@ -116,16 +117,14 @@ fn look(
     place: PyramidPlace,
     group: &mut Group,
 ) -> Result<Option<Pyramid>, MarkerError> {
-    let stat = |name: &str| match statat(parent, path.join(name), AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+    read_attributes(parent, path, group)?;
+    let has_finest = || match stat_below(parent, path.join(FINEST)) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(errno) => Err(errno),
     };
-    if let Some(stat) = stat(ATTRIBUTES)? {
-        read_attributes(parent, path, &stat, group)?;
-    }
     // Only if `s0` is there: listing every group would slow down all walks.
-    let is_expected = place == PyramidPlace::Expected && stat(FINEST)?.is_some();
+    let is_expected = place == PyramidPlace::Expected && has_finest()?;
     if group.levels.is_none() && group.damage.is_none() && !is_expected {
         return Ok(None);
     }
@@ -142,12 +141,16 @@ fn look(
 fn read_attributes(
     parent: BorrowedFd<'_>,
     path: &Path,
-    stat: &Stat,
     group: &mut Group,
 ) -> Result<(), MarkerError> {
     let file = path.join(ATTRIBUTES);
-    let marker = Marker::of(ArrayFormat::Zarr2, stat);
-    match marker::text_of(parent, &file, stat, &marker) {
+    let met = match Met::open(parent, &file) {
+        Ok(Some(met)) => met,
+        Ok(None) | Err(Errno::NOTDIR) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    let marker = Marker::of(ArrayFormat::Zarr2, &met.stat);
+    match marker::text_of(parent, &file, met, &marker) {
         Ok(Some(text)) => {
             // Unless `zarr.json` has named them already.
             group.levels = group.levels.take().or_else(|| attributes::levels(&text));

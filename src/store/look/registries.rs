@@ -6,13 +6,12 @@
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 
-use crate::disk::is_registry;
+use crate::disk::{is_registry, stat_below};
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
 use crate::store::dirs::{FolderHandles, FolderRef, may_have_folders};
@@ -31,10 +30,7 @@ pub fn registries_below<'a>(
     folders: impl Iterator<Item = &'a str>,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>, StorageError> {
-    let is_deep = |path: &&str| {
-        statat(base.as_fd(), *path, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| may_have_folders(&stat))
-    };
+    let is_deep = |path: &&str| stat_below(base, *path).is_ok_and(|stat| may_have_folders(&stat));
     let tasks: Vec<FolderRef> = folders
         .filter(is_deep)
         .map(|path| FolderRef::below_base(PathBuf::from(path)))

@@ -24,7 +24,7 @@ use super::event::{Event, Expected, Look, observe, unprobed, unread as unreadabl
 use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen, Memory};
 use super::notice::{Notice, NoticeClass};
 use super::pyramid;
-use crate::disk::is_registry;
+use crate::disk::{is_registry, stat_below};
 use crate::model::clock::Timestamp;
 use crate::model::known::KnownArrays;
 use crate::model::observation::{Damage, Observation};
@@ -47,7 +47,8 @@ pub struct WalkOptions<'a> {
     pub arrays: bool,
     /// Whether to search for checkpoints.
     pub checkpoints: bool,
-    /// Whether looks at arrays check for a symbolic link at the path. Costs a call for each array.
+    /// Whether looks at arrays give a symbolic link at the path as what is there. Else it is one
+    /// that cannot be looked at.
     pub links: bool,
     /// Whether looks at arrays and containers find when anything in them was last written: their
     /// folders are read and dated, and their files too if they are counted.
@@ -580,28 +581,35 @@ impl<'a> Walk<'a> {
     fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
         let expected = match look.expected {
             Expected::Array => {
-                let marker =
-                    pyramid::probe(self.base.as_fd(), &look.path, Some(&look.path), self.memory)?;
-                let mut sight = marker.map(Observation::from);
-                if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
-                    match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
-                        Ok(stat) => {
-                            let kind = FileType::from_raw_mode(stat.st_mode);
-                            sight.is_link = kind == FileType::Symlink;
-                        }
-                        // Removed since its metadata was looked at.
-                        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-                        Err(errno) => return Err(errno.into()),
+                let probed =
+                    pyramid::probe(self.base.as_fd(), &look.path, Some(&look.path), self.memory);
+                return match probed {
+                    Err(MarkerError::Io(error)) if self.options.links && is_loop(&error) => {
+                        self.link(&look.path)
                     }
-                }
-                return Ok(sight);
+                    probed => probed.map(|marker| marker.map(Observation::from)),
+                };
             }
             Expected::Container => FileType::Directory,
             Expected::File => FileType::RegularFile,
         };
-        match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+        match stat_below(self.base, &look.path) {
             Ok(stat) => Ok(observe(&stat, expected)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// What is at the path of an array that a link keeps from being looked at: the link itself.
+    fn link(&self, path: &Path) -> Result<Option<Observation>, MarkerError> {
+        match stat_below(self.base, path) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+                let mut sight = Observation::new(marker::modified(&stat)).owner(stat.st_uid);
+                sight.is_link = true;
+                Ok(Some(sight))
+            }
+            // It was exchanged since.
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -772,6 +780,10 @@ fn joined(path: &Path, name: &OsStr) -> PathBuf {
     joined.push(path);
     joined.push(name);
     joined
+}
+
+fn is_loop(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
