@@ -182,8 +182,8 @@ pub enum Error {
         /// Names of the pins.
         pins: String,
     },
-    /// A pin binds the data that was to be removed, under the name that its run had before it was
-    /// renamed by hand.
+    /// A pin binds the data that was to be removed, under the name that it had before it, or a
+    /// folder above it, was renamed by hand.
     #[error("{} is, by its time, the data of {owner}, which is pinned: {pins}", .path.display())]
     PinnedElsewhere {
         /// What was to be removed.

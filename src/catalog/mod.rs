@@ -85,6 +85,7 @@ pub(crate) use names::NameOf;
 pub use observe::{Observed, ObservedRow, Seal};
 pub use pin_view::PinView;
 pub use pins::{Bound, PinChange};
+pub use places::PinnedPlace;
 pub use query::{RowRead, Selected};
 pub use record::{AdoptCounts, LevelsNote, Recorded, Recorder, ScannedArtifact};
 pub use removal_view::RemovalView;

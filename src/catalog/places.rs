@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use rusqlite::{Row, params_from_iter};
+use rusqlite::params_from_iter;
 
 use super::error::CatalogError;
 use super::lookup;
@@ -41,10 +41,10 @@ pub struct PlaceOfRow {
 /// Where a pinned row says that its data is, and what it says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedPlace {
+    /// The row.
+    pub id: ArtifactId,
     /// The path of its data, relative to the base directory.
     pub path: String,
-    /// The path below the folder of its run.
-    pub in_run: String,
     /// Its kind.
     pub kind: Kind,
     /// When the data was written.
@@ -97,14 +97,16 @@ pub(super) fn with_data(filter: &Filter, now: Timestamp) -> Query {
     })
 }
 
-/// Pinned rows of these kinds that have or had data, with their places.
-pub(super) fn pinned(kinds: &[Kind], now: Timestamp) -> Query {
-    let filter = Filter::default().kinds(kinds.iter().copied()).pinned(true);
+/// Pinned rows that have or had data, with their places.
+pub(super) fn pinned() -> Query {
+    let filter = Filter::default().kinds(Kind::ALL).pinned(true);
+    // No age is asked for.
+    let now = Timestamp(0);
     // State 0 is reserved.
     with_conditions(&filter, now, |conditions| {
         format!(
-            "SELECT iif(a.array = '', container.path, container.path || '/' || a.array), \
-             run.name, a.kind_id, a.written_at, a.bytes \
+            "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array), \
+             a.kind_id, a.written_at, a.bytes \
              FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
              LEFT JOIN container ON container.id = a.container_id{} \
              WHERE a.written_at IS NOT NULL AND a.state <> 0{conditions}",
@@ -203,42 +205,6 @@ impl Catalog {
                     .get(0)
                     .map_err(|error| self.sql("listing rows", error))?;
                 each(ArtifactId(id))?;
-                Ok(ControlFlow::Continue(()))
-            })
-        })
-    }
-
-    /// Passes the places of all pinned rows of these kinds to `each`, by one statement.
-    ///
-    /// # Errors
-    /// As [`Catalog::present_places`], and what `each` returns.
-    pub fn each_pinned_place<E: From<CatalogError>>(
-        &self,
-        kinds: &[Kind],
-        now: Timestamp,
-        mut each: impl FnMut(PinnedPlace) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let place_of = |row: &Row<'_>| {
-            let path: String = row.get(0)?;
-            let run: String = row.get(1)?;
-            // A damaged row, whose path and run disagree, says nothing of other paths.
-            let (Some(in_run), Some(kind)) = (path.strip_prefix(&run), rows::kind_of(row.get(2)?))
-            else {
-                return Ok(None);
-            };
-            Ok(Some(PinnedPlace {
-                in_run: in_run.to_owned(),
-                kind,
-                written_at: Timestamp(row.get(3)?),
-                bytes: row.get::<_, Option<u64>>(4)?.map(ByteCount),
-                path,
-            }))
-        };
-        self.read_with(|connection| {
-            self.run_query(connection, &pinned(kinds, now), |row| {
-                let place =
-                    place_of(row).map_err(|error| self.sql("listing pinned rows", error))?;
-                place.map_or(Ok(()), &mut each)?;
                 Ok(ControlFlow::Continue(()))
             })
         })

@@ -8,12 +8,11 @@ use super::scores::{self, BestOf, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe,
-    pin_view, pins, places, record, reinstate, removals, rename, twins, undo,
+    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe, pins,
+    places, record, reinstate, removals, rename, twins, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
-use crate::model::key::Kind;
 use crate::model::operation::HistoryFilter;
 use crate::retention::Metric;
 
@@ -138,10 +137,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::PUT,
         scores::TAKE,
         scores::VALUE,
-        pin_view::AT_PLACE,
-        pin_view::PINNED_RUNS,
         twins::TWINS,
-        pin_view::TWIN_IN,
         undo::BIND_NUMBER,
         undo::LATER_ON_PINS,
         undo::LET_THIS_SCOPE_GO,
@@ -231,8 +227,8 @@ pub fn places(filter: &Filter, now: Timestamp) -> Vec<Made> {
 
 /// The places of what pins bind.
 #[must_use]
-pub fn pinned_places(kinds: &[Kind], now: Timestamp) -> Made {
-    places::pinned(kinds, now).into()
+pub fn pinned_places() -> Made {
+    places::pinned().into()
 }
 
 /// What kept removals have of a filter.

@@ -1,15 +1,14 @@
 //! Whose data is at the path of a row: its own, or that of a run that was renamed by hand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
-use crate::catalog::{Catalog, PinView};
+use crate::catalog::{Catalog, PinView, PinnedPlace};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::layout;
-use crate::model::name::RunName;
 use crate::model::size::ByteCount;
 use crate::store::{self, Base};
 
@@ -85,134 +84,121 @@ pub(crate) fn refusal(row: &Artifact, owner: &Artifact) -> Error {
     }
 }
 
-/// Finds the artifacts whose data is that of a pinned row whose own place is without it: the pin
-/// does not bind the row that a scan made where the data is. Gives the errors that refuse them.
+/// Data that a removal is about: what it is called by, its path and its kind.
+pub(crate) type Given<T> = (T, String, Kind);
+
+/// Finds what is, by its time, the data of a pinned row whose own place is without it: a folder
+/// above it, or the array itself, was renamed by hand, and the pin binds the old name. Gives for
+/// each the place of that row. One statement reads these places, and only if there is a pin.
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be read.
+pub(crate) fn of_pinned_rows<T>(
+    base: &Base,
+    pins: &PinView<'_>,
+    given: impl Iterator<Item = Given<T>>,
+) -> Result<Vec<(T, String, PinnedPlace)>, Error> {
+    if !pins.has_pins()? {
+        return Ok(Vec::new());
+    }
+    let mut due: HashMap<Timestamp, Vec<Given<T>>> = HashMap::new();
+    for (of, path, kind) in given {
+        // What is gone or cannot be read is the business of the other checks.
+        if !kind.is_container()
+            && let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), kind)
+        {
+            due.entry(written_at).or_default().push((of, path, kind));
+        }
+    }
+    let mut places: Vec<PinnedPlace> = Vec::new();
+    if !due.is_empty() {
+        pins.each_pinned_place(|place| {
+            if due.contains_key(&place.written_at) {
+                places.push(place);
+            }
+        })?;
+    }
+    let mut found = Vec::new();
+    for place in places {
+        let alike = due.get_mut(&place.written_at);
+        let (mut fits, mut at_home) = (Vec::new(), false);
+        for (number, (_, path, kind)) in alike.iter().flat_map(|all| all.iter()).enumerate() {
+            at_home |= *path == place.path;
+            if kind.is_file() == place.kind.is_file()
+                && has_bytes(base, place.kind, place.bytes, path)
+            {
+                fits.push(number);
+            }
+        }
+        // The disk is asked last, and once a place.
+        if at_home
+            || fits.is_empty()
+            || is_written_at(base, &place.path, place.kind, place.written_at)
+        {
+            continue;
+        }
+        let Some(alike) = alike else { continue };
+        for number in fits.into_iter().rev() {
+            let (of, path, _) = alike.swap_remove(number);
+            found.push((of, path, place.clone()));
+        }
+    }
+    Ok(found)
+}
+
+/// The errors that refuse the artifacts whose data is that of a pinned row.
+///
+/// # Errors
+/// As [`of_pinned_rows`].
 pub(crate) fn pinned_elsewhere<'a>(
     base: &Base,
     pins: &PinView<'_>,
     artifacts: impl Iterator<Item = &'a Artifact>,
 ) -> Result<HashMap<ArtifactId, Error>, Error> {
-    let mut refused = HashMap::new();
-    let runs = pins.pinned_runs()?;
-    if runs.is_empty() {
-        return Ok(refused);
-    }
-    for row in artifacts {
-        let kind = row.key.kind();
-        if kind.is_container() {
-            continue;
-        }
-        let path = row.location().path();
-        // What is gone or cannot be read is the business of the other checks.
-        let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), kind) else {
-            continue;
-        };
-        let twins = pins.pinned_twins(row, written_at, &runs)?;
-        if let Some(error) = owned_by(base, &path, twins) {
-            refused.insert(row.id, error);
-        }
-    }
-    Ok(refused)
-}
-
-/// Finds the same artifacts for a plan, and gives the paths of their pinned rows. One statement
-/// reads these, however many artifacts there are.
-///
-/// # Errors
-/// [`Error`] if the catalog cannot be read.
-pub(crate) fn pinned_rows_of<'a>(
-    catalog: &Catalog,
-    base: &Base,
-    artifacts: impl Iterator<Item = &'a Artifact>,
-    now: Timestamp,
-) -> Result<HashMap<ArtifactId, String>, Error> {
-    let mut owners = HashMap::new();
-    if !catalog.view_pins(|pins| pins.has_pins())? {
-        return Ok(owners);
-    }
-    let mut kinds = BTreeSet::new();
-    let mut due: HashMap<(String, Timestamp), Vec<(ArtifactId, String)>> = HashMap::new();
-    for row in artifacts {
-        let kind = row.key.kind();
-        if kind.is_container() {
-            continue;
-        }
-        let path = row.location().path();
-        // What is gone or cannot be read is the business of the other checks.
-        let written_at = store::written_at(base, Path::new(&path), kind);
-        let in_run = path.strip_prefix(row.key.run().as_str());
-        if let (Ok(Some(written_at)), Some(in_run)) = (written_at, in_run) {
-            kinds.insert(kind);
-            let alike = due.entry((in_run.to_owned(), written_at)).or_default();
-            alike.push((row.id, path));
-        }
-    }
-    if due.is_empty() {
-        return Ok(owners);
-    }
-    // The disk is asked after the listing, so that no transaction waits for it.
-    let mut found = Vec::new();
-    catalog.each_pinned_place(&Vec::from_iter(kinds), now, |place| {
-        let alike = due.get(&(place.in_run.clone(), place.written_at));
-        for (id, path) in alike.into_iter().flatten() {
-            if *path != place.path {
-                found.push((*id, path, place.clone()));
-            }
-        }
-        Ok::<_, Error>(())
-    })?;
-    for (id, path, place) in found {
-        if has_bytes(base, place.kind, place.bytes, path)
-            && !is_written_at(base, &place.path, place.kind, place.written_at)
-        {
-            owners.entry(id).or_insert(place.path);
-        }
-    }
-    Ok(owners)
+    let found = of_pinned_rows(base, pins, artifacts.map(given))?;
+    found
+        .into_iter()
+        .map(|(id, path, place)| Ok((id, refused(base, pins, &path, &place)?)))
+        .collect()
 }
 
 /// The same for what has no row: paths relative to the base directory, of arrays and files that go
-/// with a folder of the run. Gives the first error.
+/// with a folder. Gives the first error.
 ///
 /// # Errors
-/// [`Error`] if the catalog cannot be read.
+/// As [`of_pinned_rows`].
 pub(crate) fn unknown_pinned_elsewhere(
     base: &Base,
     pins: &PinView<'_>,
-    run: &RunName,
     paths: impl Iterator<Item = String>,
 ) -> Result<Option<Error>, Error> {
-    let runs = pins.pinned_runs()?;
-    if runs.is_empty() {
-        return Ok(None);
-    }
-    for path in paths {
-        // What is no path of an artifact has no row in another run either.
-        let (Ok(key), Ok(place)) = (layout::parse(&path), layout::split(&path)) else {
-            continue;
-        };
-        let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), key.kind()) else {
-            continue;
-        };
-        let twins = pins.pinned_at_place(run, &place, written_at, &runs)?;
-        if let Some(error) = owned_by(base, &path, twins) {
-            return Ok(Some(error));
-        }
-    }
-    Ok(None)
+    let given = paths.map(|path| {
+        // What no artifact is named like may be an array all the same.
+        let kind = layout::parse(&path).map_or(Kind::Array, |key| key.kind());
+        ((), path, kind)
+    });
+    let found = of_pinned_rows(base, pins, given)?;
+    let first = found.first();
+    first
+        .map(|((), path, place)| refused(base, pins, path, place))
+        .transpose()
 }
 
-/// The error of data that is that of a pinned row, if it is.
-fn owned_by(base: &Base, path: &str, twins: Vec<Artifact>) -> Option<Error> {
-    let is_owner = |twin: &Artifact| may_own(base, twin, path) && !is_at_home(base, twin);
-    let owner = twins.into_iter().find(is_owner)?;
-    Some(Error::PinnedElsewhere {
+/// A row as data that a removal is about.
+pub(crate) fn given(row: &Artifact) -> Given<ArtifactId> {
+    (row.id, row.location().path(), row.key.kind())
+}
+
+fn refused(
+    base: &Base,
+    pins: &PinView<'_>,
+    path: &str,
+    place: &PinnedPlace,
+) -> Result<Error, Error> {
+    Ok(Error::PinnedElsewhere {
         path: base.path().join(path),
-        owner: owner.location().path(),
-        pins: owner.pins.join(", "),
+        owner: place.path.clone(),
+        pins: pins.pins_of_row(place.id)?.join(", "),
     })
 }
 

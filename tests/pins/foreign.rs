@@ -7,7 +7,9 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::note::Note;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::score::Score;
-use dalsegno::{Inbox, PinSelection, RefreshOptions, Registry, SealOptions, VerifyOptions};
+use dalsegno::{
+    Inbox, PinSelection, RefreshOptions, Registry, RemoveOptions, SealOptions, VerifyOptions,
+};
 use tempfile::TempDir;
 
 use crate::scene::{base, days, get, key, of_kinds, of_run, paths, pin, scan, target, write_aged};
@@ -169,4 +171,74 @@ fn a_refresh_writes_into_no_row_what_is_another_runs() {
     assert_eq!((report.changed, report.findings.len()), (0, 6));
     assert_eq!(registry.select(&everything).unwrap(), before);
     assert_eq!(paths(&registry).len(), 6);
+}
+
+/// What a pin binds goes under no other name that its folder, or the array itself, gets by hand:
+/// neither by the row that a scan made there, nor as something unknown in a folder that goes.
+#[test]
+fn what_is_pinned_goes_under_no_name_that_it_gets_by_hand() {
+    let renames: [(&[(&str, &str)], &str); 7] = [
+        (&[("a/validation.zarr", "a/v2.zarr")], "a/v2.zarr"),
+        (&[("a/validation.zarr", "b/v2.zarr")], "b/v2.zarr"),
+        (
+            &[("a/validation.zarr/1", "a/validation.zarr/7")],
+            "a/validation.zarr/7",
+        ),
+        (
+            &[("a/validation.zarr/1", "b/validation.zarr/7")],
+            "b/validation.zarr",
+        ),
+        (
+            &[("a/validation.zarr/1", "b/validation.zarr/old")],
+            "b/validation.zarr",
+        ),
+        (
+            &[(
+                "a/validation.zarr/1/v/prediction",
+                "a/validation.zarr/1/v/other",
+            )],
+            "a/validation.zarr/1/v/other",
+        ),
+        (
+            &[
+                ("a/validation.zarr/1/v", "t"),
+                ("b/validation.zarr/2/v", "a/validation.zarr/1/v"),
+                ("t", "b/validation.zarr/2/v"),
+            ],
+            "b/validation.zarr/2/v/prediction",
+        ),
+    ];
+    let options = RemoveOptions::default();
+    for (renames, gone) in renames {
+        for is_scanned in [false, true] {
+            let (folder, registry) = runs();
+            pin(&registry, "keep", &path("a", 1));
+            for (from, to) in renames {
+                fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
+            }
+            if is_scanned {
+                // To a scan an exchange below a container is data that was written again.
+                if renames.len() > 1 {
+                    continue;
+                }
+                scan(&registry);
+            }
+            // Without a scan, only what has a row can be named.
+            let Ok(chosen) = registry.to_remove_at(gone) else {
+                assert!(!is_scanned, "{gone}");
+                continue;
+            };
+            let plan = registry.plan_removal(chosen).unwrap();
+            let removed = registry.remove_planned(&plan, &options, &Silent);
+            assert_eq!(
+                code(removed),
+                "pinned-elsewhere",
+                "{renames:?} {is_scanned}"
+            );
+            // What was written at another time is not it.
+            let other = registry.to_remove_at(path("b", 3)).unwrap();
+            let plan = registry.plan_removal(other).unwrap();
+            registry.remove_planned(&plan, &options, &Silent).unwrap();
+        }
+    }
 }

@@ -179,7 +179,7 @@ fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
         filter.pinned = true;
         for query in [
             statements::listing(&filter, NOW, Selected::All),
-            statements::pinned_places(&[Kind::Prediction, Kind::Checkpoint], NOW),
+            statements::pinned_places(),
         ] {
             let plan = plan_of(&connection, &query);
             let walks = |line: &&String| line.starts_with("SCAN ") && line.contains("artifact");

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
-use crate::model::clock::Timestamp;
 use crate::ops::twins;
 use crate::retention::{InventoryRow, Plan};
 use crate::store::Base;
@@ -33,14 +32,13 @@ impl Elsewhere {
         &mut self,
         (catalog, base): (&Catalog, &Base),
         plan: &Plan,
-        now: Timestamp,
     ) -> Result<bool, Error> {
         self.rounds += 1;
         // A limit takes others in place of what stays, and so on.
         let looks_at_all = self.rounds >= MOST_ROUNDS;
         let lines = plan.lines.iter();
         let lines = lines.filter(|line| line.is_removed() || looks_at_all);
-        self.look_at_all((catalog, base), lines.map(|line| &line.artifact), now)
+        self.look_at_all((catalog, base), lines.map(|line| &line.artifact))
     }
 
     /// Looks at these artifacts as far as they were not. Says whether one of them is the data of a
@@ -52,12 +50,13 @@ impl Elsewhere {
         &mut self,
         (catalog, base): (&Catalog, &Base),
         artifacts: impl Iterator<Item = &'a Artifact>,
-        now: Timestamp,
     ) -> Result<bool, Error> {
         let due = artifacts.filter(|one| self.seen.insert(one.id));
-        let found = twins::pinned_rows_of(catalog, base, due, now)?;
+        let due = due.map(twins::given);
+        let found = catalog.view_pins(|pins| twins::of_pinned_rows(base, pins, due))?;
         let is_any = !found.is_empty();
-        self.owners.extend(found);
+        let owners = found.into_iter().map(|(id, _, place)| (id, place.path));
+        self.owners.extend(owners);
         Ok(is_any)
     }
 

@@ -86,7 +86,7 @@ fn plan_until_looked_at(
                 let looked = times.look_at_all(base, &selected)?;
                 let pinned = times
                     .elsewhere
-                    .look_at_all((catalog, base), selected.iter(), now)?;
+                    .look_at_all((catalog, base), selected.iter())?;
                 match looked || pinned {
                     true => continue,
                     false => return Err(error),
@@ -94,7 +94,7 @@ fn plan_until_looked_at(
             }
             plan => plan?,
         };
-        if times.look(base, &plan)? || times.elsewhere.look((catalog, base), &plan, now)? {
+        if times.look(base, &plan)? || times.elsewhere.look((catalog, base), &plan)? {
             continue;
         }
         // An iteration that rules keep as complete may have lost chunks since it was sealed.
@@ -191,7 +191,7 @@ pub(crate) fn explain(
         times.look_at_all(base, &artifact)?;
         times
             .elsewhere
-            .look_at_all((catalog, base), artifact.iter(), now)?;
+            .look_at_all((catalog, base), artifact.iter())?;
     }
     let reader = &Reader {
         catalog,

@@ -62,7 +62,7 @@ impl<'a> Protection<'a> {
                     pins: pins.join(", "),
                 });
             }
-            return self.check_renamed(view, planned, run, &planned.unknown);
+            return self.check_renamed(view, planned, &planned.unknown);
         }
         let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
@@ -81,15 +81,14 @@ impl<'a> Protection<'a> {
                 self.base.path().join(folder).join(unknown)
             })?;
         }
-        self.check_renamed(view, planned, container.run(), &unknown)
+        self.check_renamed(view, planned, &unknown)
     }
 
-    /// Refuses what has no row and is, by its time, the pinned data of a run that was renamed.
+    /// Refuses what has no row and is, by its time, pinned data that was renamed.
     fn check_renamed(
         &self,
         view: &PinView<'_>,
         planned: &PlannedItem,
-        run: &RunName,
         unknown: &[PathBuf],
     ) -> Result<(), Error> {
         let folder = Path::new(&planned.path);
@@ -97,7 +96,7 @@ impl<'a> Protection<'a> {
         let paths = unknown
             .iter()
             .filter_map(|path| Some(folder.join(path).to_str()?.to_owned()));
-        match twins::unknown_pinned_elsewhere(self.base, view, run, paths)? {
+        match twins::unknown_pinned_elsewhere(self.base, view, paths)? {
             Some(error) => Err(error),
             None => Ok(()),
         }
