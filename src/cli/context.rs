@@ -54,6 +54,8 @@ pub(super) struct Context {
     /// Whether an answer warns of damaged arrays: where these decide something. Elsewhere they are
     /// a part of it.
     pub(super) warns_of_damage: Cell<bool>,
+    /// Whether the command has `--keep-going`, which skips what cannot be moved.
+    pub(super) may_skip: Cell<bool>,
     /// The published copy that the answers are from, once it is known.
     pub(super) published: OnceCell<PublishedCopy>,
     /// What an answer knows of the disk, once it is known.
@@ -101,6 +103,7 @@ impl Context {
             terminal_err,
             said_notice: Cell::new(false),
             said_base: Cell::new(false),
+            may_skip: Cell::new(false),
             warns_of_damage: Cell::new(false),
             published: OnceCell::new(),
             looked: OnceCell::new(),

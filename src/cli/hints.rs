@@ -13,13 +13,14 @@ use crate::model::operation::UndoError;
 use crate::store::{Base, StorageError, Trash};
 
 /// What to do about an error: the text of its hint, with the values that the error knows. Paths
-/// below `base` become absolute, because the current folder can be any.
-pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
+/// below `base` become absolute, because the current folder can be any. `may_skip`: whether the
+/// command has `--keep-going`.
+pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<String> {
     if let Error::Storage(StorageError::NotMovable {
         share: Some(share), ..
     }) = error
     {
-        return Some(format!("{share}; in rm, --keep-going skips it"));
+        return Some(or_skip(share.to_string(), may_skip));
     }
     if let (Error::Catalog(CatalogError::NotCopied { path, .. }), Some(base)) = (error, base) {
         return Some(how_to_copy(path, base));
@@ -38,6 +39,15 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
         ));
     }
     let hint = error.hint()?;
+    if hint == Hint::ShareFolder {
+        return Some(or_skip(text(hint).to_owned(), may_skip));
+    }
+    // A removal makes its plan anew.
+    if hint == Hint::PlanAgain && may_skip {
+        let next = "it came since the question, so nothing was removed; to see what would go now, \
+                    and answer that: run the same command again";
+        return Some(next.to_owned());
+    }
     if base.is_some_and(is_trash_empty)
         && let Some(text) = without_trash(hint)
     {
@@ -56,6 +66,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
         }
         Error::Catalog(CatalogError::NotTheOwner { owner, .. }) => ("USER", user_name(*owner)),
         Error::Catalog(CatalogError::Unbound { path, .. }) => ("PATH", path.display().to_string()),
+        Error::Occupied { path } => ("PATH", path.display().to_string()),
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
@@ -68,6 +79,14 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
     // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
+}
+
+/// What to do, and that the command can go on without what it is about.
+fn or_skip(next: String, may_skip: bool) -> String {
+    match may_skip {
+        true => next + "; --keep-going skips it",
+        false => next,
+    }
 }
 
 /// Whether nothing is in the trash of a base directory, so that emptying it frees nothing.
@@ -254,10 +273,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::MoveByHand => {
             "ask the user who put it there to do this, or check what it holds and move it by hand"
         }
-        Hint::ShareFolder => {
-            "ask its owner to do this, or to give the group the right to; in rm, --keep-going \
-             skips it"
-        }
+        Hint::ShareFolder => "ask its owner to do this, or to give the group the right to",
         Hint::Unpin => {
             // Unpinning comes first: --force-pinned passes over every pin, not only over this one.
             "unpin it with: dalsegno unpin NAME, or remove it anyway with --force-pinned"
@@ -319,7 +335,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::Report => {
             "report it as a bug, with what you did before and the output of: dalsegno doctor"
         }
-        Hint::ClearPlace => "move away what is there, then restore again",
+        Hint::ClearPlace => {
+            "see what is there with: ls -ld PATH; if it is not needed, move it away, then \
+             restore again"
+        }
         Hint::MakeFolder => "create it with: dalsegno init --catalog PATH",
         Hint::FreeSpace => {
             "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"

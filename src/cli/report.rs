@@ -48,7 +48,9 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
 
 /// What to do about an error. Commands in it include `--base` if it was given.
 pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
-    Some(context.with_base(&hints::of(error, context.base().ok().as_deref())?))
+    let base = context.base().ok();
+    let next = hints::of(error, base.as_deref(), context.may_skip.get())?;
+    Some(context.with_base(&next))
 }
 
 /// The exit code that belongs to an error code.

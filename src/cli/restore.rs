@@ -13,6 +13,7 @@ use super::{artifacts, render};
 use crate::model::operation::Action;
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
+use crate::registry::{Registry, Target};
 
 /// The code of what was deleted in the trash by hand.
 const LOST: &str = "lost-in-trash";
@@ -103,7 +104,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
             "would restore {what}{stays}; nothing was restored"
         ));
         say_older(context, &report.older);
-        say_left(context, &report.skipped);
+        say_left(context, &registry, &report.skipped);
         return match report.skipped.is_empty() {
             true => Ok(()),
             false => Err(Failure::Partly),
@@ -128,7 +129,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     render::write_json(context, format, "restore", &report)?;
     context.say(&format!("restored {}", what_of(&report)));
     say_older(context, &report.older);
-    say_left(context, &report.skipped);
+    say_left(context, &registry, &report.skipped);
     say_lost(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
@@ -138,8 +139,21 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
 }
 
 /// Says what stays in the trash, and what to do about what is in its way.
-pub(super) fn say_left(context: &Context, skipped: &[Skipped]) {
+pub(super) fn say_left(context: &Context, registry: &Registry, skipped: &[Skipped]) {
     warn_skipped(context, skipped);
+    let occupied = skipped.iter().filter(|one| one.code == "occupied");
+    for one in occupied.take(MOST_NAMES) {
+        // What is asked for the words alone must not end the command.
+        if let Ok(Some(there)) = registry.get(&Target::Path(one.path.clone())) {
+            context.say(&format!(
+                "  there: a {} ({}), recorded at {}; see: dalsegno show {}",
+                there.key.kind(),
+                there.state,
+                there.recorded_at,
+                render::shell_word(&one.path.display().to_string()),
+            ));
+        }
+    }
     let in_the_way = ["occupied", "not-a-folder", "not-a-file", "symlink"];
     if skipped.iter().any(|one| in_the_way.contains(&one.code)) {
         context.say("  next: move away what is in the way, then restore it again");
@@ -169,6 +183,7 @@ fn what_of(report: &RestoreReport) -> String {
     let what = match report.artifacts.len() {
         // All artifacts of the removal were back before.
         0 if report.moved > 0 => "files that the registry does not know,".to_owned(),
+        0 if report.skipped.is_empty() => "metadata of groups that was there,".to_owned(),
         artifacts => count(artifacts, "artifact"),
     };
     let mut removals: Vec<String> = report.removals.iter().map(ToString::to_string).collect();

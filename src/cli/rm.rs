@@ -19,9 +19,10 @@ use super::render::{
     self, Align, Column, Record, Rows, others_text, shell_word, size_text, total_cells, total_text,
 };
 use super::subjects::{Named, Subjects};
+use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::name::{RunName, is_container_name};
-use crate::model::removal::TrashKeep;
+use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::{Size, Total, as_others};
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
@@ -30,6 +31,9 @@ use crate::store::{Notice, NoticeClass};
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
+
+/// How often a removal that nobody is asked about is planned, beside a training that writes.
+const MOST_ROUNDS: usize = 5;
 
 /// What a removal that did not come about leaves.
 const NOTHING: &str = "nothing was removed";
@@ -146,6 +150,7 @@ struct RemovalDocument<'a> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
+    context.may_skip.set(true);
     // Two selections could be joined or intersected; for a removal, neither may be guessed.
     if command.whole_run.is_some() && !command.subjects.is_empty() {
         return Err(Failure::usage(
@@ -160,12 +165,13 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
             None => command.subjects.named(context, &registry, "rm", "remove")?,
         };
         let plan = plan(context, command, &registry, &named)?;
-        Ok((registry, named.filter(), plan))
+        Ok((registry, named, plan))
     };
-    let (registry, filter, plan) = match command.dry_run {
+    let (registry, named, mut plan) = match command.dry_run {
         true => context.asked(look)?,
         false => look(context.open_to_free()?)?,
     };
+    let filter = named.filter();
     let format = context.format(command.output);
     if plan.items.is_empty() {
         if format == Format::Json {
@@ -207,11 +213,22 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     if !command.yes {
         ask(context, &registry, &plan, keep, about_all.as_deref())?;
     }
-    let monitor = context.monitor();
-    let removed = registry.remove_planned(&plan, &options, &monitor);
-    drop(monitor);
-    // One transaction: what had moved is back at its place.
-    let report = removed.map_err(|error| context.ended(error, NOTHING))?;
+    let mut rounds = 1;
+    let report = loop {
+        let monitor = context.monitor();
+        let removed = registry.remove_planned(&plan, &options, &monitor);
+        drop(monitor);
+        match removed {
+            // What a training records in a container meanwhile is asked for, too, if nothing was
+            // shown and confirmed.
+            Err(error) if command.yes && rounds < MOST_ROUNDS && is_newer(&error) => {
+                rounds += 1;
+                plan = self::plan(context, command, &registry, &named)?;
+            }
+            // One transaction: what had moved is back at its place.
+            removed => break removed.map_err(|error| context.ended(error, NOTHING))?,
+        }
+    };
     say(context, (&registry, keep), &report, &plan, format)?;
     // Without a purge, the data is in the trash as it should be.
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
@@ -220,6 +237,11 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     } else {
         Err(Failure::Partly)
     }
+}
+
+/// Whether something came since the removal was planned.
+fn is_newer(error: &Error) -> bool {
+    matches!(error.code(), "changed-since-plan" | "changed-meanwhile")
 }
 
 /// Plans the removal by what is on disk now: straight after a training no row knows its data.
@@ -485,7 +507,16 @@ fn say(
                 were(report.artifacts.len(), "artifact")
             )));
         }
-        Some(purge) => report_purge(context, purge),
+        Some(purge) => {
+            report_purge(context, purge);
+            if purge.failed > 0 && is_kept(registry, id)? {
+                let hint = format!("restore it with: dalsegno restore {id}");
+                let hint = context.with_base(&hint);
+                context.say(&format!(
+                    "nothing of it was unlinked, so it is in the trash; {hint}"
+                ));
+            }
+        }
         // A removal of rows without data moved nothing to the trash.
         None if report.moved > 0 => {
             let hint = format!("restore it with: dalsegno restore {id}");
@@ -494,4 +525,10 @@ fn say(
         None => say_nothing_kept(context, registry, keep),
     }
     Ok(())
+}
+
+/// Whether the data of a removal can still be restored.
+fn is_kept(registry: &Registry, id: &RemovalId) -> Result<bool, Failure> {
+    let removal = registry.removal(id)?;
+    Ok(removal.is_some_and(|removal| removal.state == RemovalState::Kept))
 }

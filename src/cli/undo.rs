@@ -56,7 +56,7 @@ pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> 
         "undid operation {} ({}): {what}",
         report.operation, report.action
     ));
-    restore::say_left(context, &report.skipped);
+    restore::say_left(context, &registry, &report.skipped);
     restore::say_lost(context, &report.skipped);
     match report.skipped.is_empty() {
         true => Ok(()),

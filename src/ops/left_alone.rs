@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::recover::{MOST_OF_OTHERS, is_own, passed_over, pending, refusal};
+use super::remove::refused_purge;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::causes::with_causes;
@@ -12,6 +13,9 @@ use crate::model::clock::Timestamp;
 use crate::model::removal::RemovalId;
 use crate::model::shell::shell_word;
 use crate::store::{Base, StorageError, Trash, TrashFolder};
+
+/// Most removals that are due, or being purged, whose folders are looked into.
+const MOST_DUE: usize = 16;
 
 /// What recovery leaves to its owners.
 #[derive(Debug, Default)]
@@ -68,6 +72,29 @@ pub(crate) fn left_alone(
         found.reasons.extend(why);
     }
     Ok(found)
+}
+
+/// Says of removals that are being unlinked, or whose time in the trash is over, why this user may
+/// not unlink them, a sentence each.
+///
+/// # Errors
+/// [`Error`] if the trash or the catalog cannot be read.
+pub(crate) fn not_unlinkable(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+) -> Result<Vec<String>, Error> {
+    let Some(trash) = Trash::open(base)? else {
+        return Ok(Vec::new());
+    };
+    let due = pending(catalog, base, now)?.due.into_iter();
+    let refused = due.take(MOST_DUE).filter_map(|id| {
+        // What cannot be opened is named where the trash is checked.
+        let folder = trash.folder(&id).ok()??;
+        let why = refused_purge(base, &folder)?;
+        Some(format!("removal {id}: {why}"))
+    });
+    Ok(refused.collect())
 }
 
 /// Says why recovery leaves a folder in the trash to its owner; `None` if it settles it.

@@ -13,6 +13,7 @@ pub(crate) mod recover;
 pub(crate) mod refresh;
 pub mod remove;
 pub(crate) mod rename;
+pub(crate) mod rest;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod seal;

@@ -45,6 +45,7 @@ use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
 use crate::ops::rename::{self, RenameState};
+use crate::ops::rest;
 use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
     TrashFolder, TrashItem, entry_at,
@@ -425,7 +426,7 @@ fn settle(
             // The purge takes the rest.
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
             // Restored or purged: its folder should be empty.
-            Some(open) => match drop_folder(&trash, &folder, id, open.state)? {
+            Some(open) => match drop_folder((base, change), &trash, &folder, id, open.state)? {
                 true => Ok(Settled::Nothing),
                 // Nothing syncs what a purge unlinks: a power cut brings some of it back.
                 false if open.state == RemovalState::Purged => {
@@ -443,14 +444,15 @@ fn settle(
 
 /// Removes the folder of a removal that is over; false if something is in it.
 fn drop_folder(
+    (base, change): (&Base, &Change<'_>),
     trash: &Trash,
     folder: &TrashFolder,
     id: &RemovalId,
     state: RemovalState,
 ) -> Result<bool, Error> {
     // Folders whose parts came back.
-    if state == RemovalState::Restored && folder.is_hollow()? {
-        folder.drop_hollow()?;
+    if state == RemovalState::Restored {
+        rest::drop_nothing(base, &change.view(), folder, id)?;
     }
     Ok(trash.remove_folder(id)?)
 }

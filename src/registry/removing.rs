@@ -46,12 +46,19 @@ impl Registry {
     }
 
     /// Returns why recovery leaves folders in the trash to their owners, a sentence each: another
-    /// user may have put them there, who may not write where the data would go. Changes nothing.
+    /// user may have put them there, who may not write where the data would go; and why this user may
+    /// not unlink what is due. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
     pub fn left_alone(&self) -> Result<Vec<String>> {
-        Ok(self.folders_left_alone()?.sentences())
+        let mut sentences = self.folders_left_alone()?.sentences();
+        sentences.extend(self.not_unlinkable()?);
+        Ok(sentences)
+    }
+
+    pub(crate) fn not_unlinkable(&self) -> Result<Vec<String>> {
+        left_alone::not_unlinkable(&self.catalog, &self.base, self.clock.now())
     }
 
     pub(crate) fn folders_left_alone(&self) -> Result<LeftAlone> {
@@ -147,13 +154,14 @@ impl Registry {
     /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that
     /// their run had before a rename by hand, and the items that hold such data without a row, that
     /// another registry lies in, that are another run's by their times, whose data was renamed by
-    /// hand, or that this user may not move: carrying the plan out would refuse or skip them.
+    /// hand, or that this user may not move, or not unlink whole if they are not kept: carrying the
+    /// plan out would refuse or skip them.
     /// Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if a best link or the catalog cannot be read.
     pub fn protected(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
-        remove::protected(&self.catalog, &self.base, plan, options)
+        remove::protected(&self.removing(&Silent), plan, options)
     }
 
     /// Context of a removal.

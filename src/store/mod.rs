@@ -34,7 +34,7 @@ pub use dirs::explain_closed;
 pub(crate) use dirs::why_unreadable;
 pub use dirs::{
     EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
-    not_openable, require_movable, require_writable,
+    not_emptied, not_openable, not_put_back, require_movable, require_writable, whose_rights,
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
@@ -46,13 +46,15 @@ pub use listings::{
 };
 pub(crate) use look::unreadable;
 pub use look::{
-    BestLink, ContainerListing, Event, Expected, Look, NameIn, Notice, NoticeClass, PathState,
-    WalkOptions, best_links, changed_at, escape, file_bytes, has_group_metadata, is_array,
-    is_group_file, is_trashed_array, links_into, list_container, list_trashed_container, look_at,
-    metadata_bytes, names_in, path_state, registries_below, walk_from, written_at,
+    BestLink, ContainerListing, Event, Expected, Inside, Look, LookFor, NameIn, Notice,
+    NoticeClass, PathState, WalkOptions, best_links, changed_at, escape, file_bytes,
+    has_group_metadata, is_array, is_group_file, is_trashed_array, links_into, list_container,
+    list_trashed_container, look_at, look_inside, metadata_bytes, names_in, path_state, walk_from,
+    written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, check_purge, purge};
 pub use trash::{
-    Claim, DirtyFolders, FolderForm, FolderForms, ManifestItems, RenameNote, Trash, TrashEntry,
-    TrashFolder, TrashItem, folders_above, is_empty_folder, remove_empty_folders, rename_folder,
+    Claim, DirtyFolders, FolderForm, FolderForms, ManifestItems, Redundant, RenameNote, Trash,
+    TrashEntry, TrashFolder, TrashItem, folders_above, is_empty_folder, remove_empty_folders,
+    rename_folder,
 };

@@ -26,6 +26,8 @@ mod hosts;
 mod lock;
 mod members;
 mod mounts;
+mod nested;
+mod newer;
 mod nothing;
 mod one_run;
 mod paths;

@@ -268,6 +268,7 @@ fn what_cannot_be_unlinked_stays_in_the_trash_and_is_reported() {
     let mut text = String::new();
     for line in [
         &format!("rm {ARRAY} --yes"),
+        &format!("rm {ARRAY} --trash --yes"),
         "trash list --table",
         "trash empty --yes",
         "doctor",
@@ -286,7 +287,7 @@ fn what_cannot_be_unlinked_stays_in_the_trash_and_is_reported() {
     let trash = world.base.join(".dalsegno/trash");
     if rustix::process::geteuid().is_root() {
         // Root may unlink it, and is not made to by a user who may not.
-        let refused = world.transcript("trash empty");
+        let refused = world.transcript("trash empty --yes");
         assert!(
             refused.contains("user 65534") && refused.contains("exit 3"),
             "{refused}"
@@ -302,7 +303,7 @@ fn what_cannot_be_unlinked_stays_in_the_trash_and_is_reported() {
         .arg(trash)
         .status();
     assert!(mended.unwrap().success());
-    text.push_str(&world.transcript("trash empty\ntrash list --table"));
+    text.push_str(&world.transcript("trash empty --yes\ntrash list --table"));
     assert_transcript!("trash_failures", text);
 }
 

@@ -105,10 +105,11 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
         let report = registry
             .restore_as_planned(&RestoreTarget::Removal(id.clone()))
             .unwrap();
-        assert_eq!(report.skipped, []);
+        // The metadata of the container is left: other metadata is at its place.
+        let group = ("r/validation.zarr/.zgroup".to_owned(), "occupied");
+        assert_eq!(skipped(base, &report), [group]);
         assert_eq!(chunk(base, A2), "removed");
         let state = registry.removal(&id).unwrap().unwrap();
-        // The metadata of the container is left: its place is taken.
         assert_eq!((state.state, state.artifacts), (RemovalState::Kept, 0));
         let left = registry.restore(&RestoreTarget::Removal(id.clone()));
         assert_eq!(code(left), "occupied");
@@ -120,6 +121,53 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
             "not-restorable"
         );
     }
+}
+
+#[test]
+fn metadata_of_a_group_that_is_there_with_the_same_bytes_is_as_good_as_back() {
+    for by in ["removal", "run", "selection"] {
+        let (folder, registry) = base();
+        let base = folder.path();
+        array(&registry, A1);
+        group(base, CONTAINER, "same");
+        group(base, "r/validation.zarr/1", "same");
+        let id = remove(&registry, CONTAINER);
+        // A training writes the groups again, and another array.
+        array(&registry, A2);
+        group(base, CONTAINER, "same");
+        group(base, "r/validation.zarr/1", "same");
+        let live = base.join(CONTAINER).join(".zgroup");
+        let inode = fs::metadata(&live).unwrap().ino();
+        let what = match by {
+            "removal" => RestoreTarget::Removal(id.clone()),
+            "run" => RestoreTarget::Path("r".into()),
+            _ => RestoreTarget::Filter(of_run("r")),
+        };
+        let report = registry.restore_as_planned(&what).unwrap();
+        assert_eq!(report.skipped, [], "{by}");
+        assert_eq!(paths(&registry), [A1, A2], "{by}");
+        let state = registry.removal(&id).unwrap().unwrap().state;
+        assert_eq!(state, RemovalState::Restored, "{by}");
+        assert!(is_trash_empty(base), "{by}");
+        assert_eq!(fs::metadata(&live).unwrap().ino(), inode, "{by}");
+        assert_eq!(registry.trash().unwrap(), [], "{by}");
+    }
+}
+
+#[test]
+fn metadata_that_was_left_goes_as_soon_as_the_same_is_at_its_place() {
+    let (folder, registry, id) = scene();
+    let whole = RestoreTarget::Removal(id.clone());
+    registry.restore(&whole).unwrap();
+    remove(&registry, A2);
+    registry.restore(&whole).unwrap();
+    assert_eq!(code(registry.restore(&whole)), "occupied");
+    group(folder.path(), CONTAINER, "removed");
+    let report = registry.restore_as_planned(&whole).unwrap();
+    assert_eq!((report.artifacts.len(), report.moved), (0, 0));
+    assert_eq!(report.skipped, []);
+    let state = registry.removal(&id).unwrap().unwrap();
+    assert_eq!(state.state, RemovalState::Restored);
 }
 
 #[test]

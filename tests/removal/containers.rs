@@ -225,7 +225,7 @@ fn an_array_that_comes_into_a_container_after_the_plan_is_not_taken() {
         .record(&key("r/validation.zarr/7/late/prediction"))
         .unwrap();
     let result = registry.remove_planned(&plan, &RemoveOptions::default(), &Silent);
-    assert_eq!(code(result), "nested-artifact");
+    assert_eq!(code(result), "changed-since-plan");
     assert_eq!(tree(&folder.path().join("r")), before);
 }
 

@@ -130,7 +130,10 @@ WORDS: dict[str, str] = {
         "remove it anyway with ignore_best_links=True; the link itself is DaCapo's"
     ),
     "mend-best-link": ("fix or move the link, or ignore best links with ignore_best_links=True"),
-    "plan-again": "make a new plan with plan_gc(...) and review it",
+    "plan-again": (
+        "it changed while the call ran: call it again, or make a new plan with plan_gc(...) and "
+        "review it"
+    ),
     "empty-of-name": (
         "see what it is with trash(); delete it for good with empty_trash(removals=[...]); or give "
         "another name"
@@ -173,7 +176,10 @@ WORDS: dict[str, str] = {
     "report": (
         "report it, with what happened before and what this prints in a shell: dalsegno doctor"
     ),
-    "clear-place": "move away what is at that path, then restore again",
+    "clear-place": (
+        "see what is at that path with get(path); if it is not needed, move it away, then restore "
+        "again"
+    ),
     "make-folder": "make it with dalsegno.Registry(base, create=True, catalog=PATH)",
     "free-space": (
         "free space, also with empty_trash() if something is in the trash; nothing was changed"

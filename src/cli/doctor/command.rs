@@ -127,7 +127,10 @@ struct PendingReport {
     /// What recovery leaves to other users, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_alone: Vec<String>,
-    /// How many folders that is.
+    /// How many of the removals that are due this user may not unlink.
+    #[serde(skip)]
+    not_unlinkable: usize,
+    /// How many folders recovery leaves to other users.
     #[serde(skip)]
     folders_left_alone: usize,
 }
@@ -246,7 +249,8 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     if pending.interrupted.len() > pending.folders_left_alone {
         wrong.push("the next command that writes resolves the interrupted removals".to_owned());
     }
-    if !pending.purging.is_empty() {
+    // The rest is named with what its owner can type.
+    if pending.purging.len() > pending.not_unlinkable {
         let text = "finish the unlinking with: dalsegno trash empty";
         wrong.push(hint(context, command, text));
     }
@@ -457,6 +461,10 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
         true => LeftAlone::default(),
         false => registry.folders_left_alone()?,
     };
+    let not_unlinkable = match pending.due.is_empty() {
+        true => Vec::new(),
+        false => registry.not_unlinkable()?,
+    };
     let purging = text(&pending.due);
     let kept = registry.trash()?.into_iter();
     let kept = kept.map(|removal| removal.id.to_string());
@@ -467,7 +475,12 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
         purging,
         strangers_in_trash: pending.strangers,
         folders_left_alone: left_alone.count(),
-        left_alone: left_alone.sentences(),
+        not_unlinkable: not_unlinkable.len(),
+        left_alone: {
+            let mut sentences = left_alone.sentences();
+            sentences.extend(not_unlinkable);
+            sentences
+        },
     })
 }
 

@@ -18,21 +18,22 @@ use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
 use crate::ops::{recover, twins};
-use crate::store::{Base, StorageError};
+use crate::store::StorageError;
 
 /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that their
 /// run had before a rename by hand, and the items that hold such data without a row, that another
 /// registry lies in, that are another run's by their times, whose data was renamed by hand, or that
-/// this user may not move. Changes nothing.
+/// this user may not move, or not unlink whole if they are not kept. Changes nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link or the catalog cannot be read.
 pub(crate) fn protected(
-    catalog: &Catalog,
-    base: &Base,
+    on: &Removing<'_>,
     plan: &RemovalPlan,
     options: &RemoveOptions,
 ) -> Result<Vec<Skipped>, Error> {
+    let (catalog, base) = (on.catalog, on.base);
+    let look_for = on.look_for(options.keep);
     let options = RemoveOptions {
         // The rows are compared with themselves, and the disk is compared when it is carried out.
         unchanged: false,
@@ -63,7 +64,7 @@ pub(crate) fn protected(
             Err(error) => return Err(error),
         }
     }
-    let mut held = transaction::holding_registries(base, plan, &Silent)?;
+    let mut held = transaction::kept_inside(base, plan, look_for, &Silent)?;
     if !options.force_pinned {
         let mut moved = Moved::new(base, plan, |item| held.contains_key(&item.path));
         held.extend(of_other_runs(catalog, base, plan, &mut moved, &Silent)?);

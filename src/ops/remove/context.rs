@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::progress::Monitor;
 use crate::model::removal::{RemovalState, TrashKeep};
-use crate::store::{Base, TrashItem};
+use crate::store::{Base, LookFor, TrashItem};
 
 /// Context of a removal.
 #[derive(Clone, Copy)]
@@ -33,6 +33,14 @@ impl Removing<'_> {
             TrashKeep::No | TrashKeep::Configured => (RemovalState::Purging, None),
         };
         OpenRemoval { state, purge_after }
+    }
+
+    /// What of the data is looked for before it is moved: what is kept is not unlinked yet.
+    pub(super) fn look_for(&self, keep: TrashKeep) -> LookFor {
+        match self.state_of(keep).state {
+            RemovalState::Kept => LookFor::Registries,
+            _ => LookFor::Closed,
+        }
     }
 
     /// Refuses to remove without a place for the trash.

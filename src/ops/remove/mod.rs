@@ -40,9 +40,11 @@
 //! item is checked, recorded and moved. Unlinking that is cancelled is left to the next purge.
 //!
 //! # What may not be moved
-//! Before anything moves, each item is asked for: whether this user may move it, and whether it
-//! belongs to another registry. What the file system refuses nevertheless is found by the renames
-//! of one round; with `keep_going` everything is put back and the removal begins again without it.
+//! Before anything moves, each item is asked for: whether this user may move it, whether it belongs
+//! to another registry and, if it is not kept in the trash, whether this user may empty each folder
+//! in it. What the file system refuses nevertheless is found by the renames of one round; with
+//! `keep_going` everything is put back and the removal begins again without it. If the purge can
+//! unlink nothing at all, the removal is kept and can be restored.
 //!
 //! # What others delete
 //! An item that another process deletes between its check and its rename, as the hosts that share
@@ -103,6 +105,6 @@ pub(crate) use path::checked_item;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
 pub(crate) use plan::{Containers, add_stays_below, plan, plan_run};
 pub(crate) use protection::Protection;
-pub(crate) use purge::{Purging, drop_empty, purge_if};
+pub(crate) use purge::{Purging, drop_empty, purge_if, refused_purge};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 pub(crate) use select::{artifacts_at, artifacts_of_filter, artifacts_of_target};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::catalog::{Catalog, OpenRemoval};
@@ -12,7 +13,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::store::{
-    self, Base, EntryType, PurgeOptions, PurgeReport, StorageError, Trash, TrashItem,
+    self, Base, EntryType, PurgeOptions, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
 };
 
 /// Removes folders in containers that are empty now. Containers stay, and so do folders of
@@ -41,9 +42,9 @@ pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor
 
 /// Step 7: unlinks the data of a removal in state [`RemovalState::Purging`] and marks it as purged.
 ///
-/// The report says that it is not done if another process purges it or the deadline passes.
-/// `kept`: the lock of a removal that was kept until now; if not even one file could be unlinked, it
-/// is kept as before.
+/// The report says that it is not done if another process purges it or the deadline passes. If
+/// nothing was unlinked yet, and not even one file can be, the removal is kept from then on and can
+/// be restored. `kept`: the lock of a removal that was kept until now.
 ///
 /// # Errors
 /// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked
@@ -57,7 +58,6 @@ pub(crate) fn purge(
     kept: Option<OwnedFd>,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, Error> {
-    let was_kept = kept.is_some();
     let mut report = PurgeReport {
         is_done: true,
         ..PurgeReport::default()
@@ -97,13 +97,13 @@ pub(crate) fn purge(
         };
         let manifest = folder.manifest()?;
         // Before the first unlink: recovery never puts back a folder whose purge has begun.
-        folder.begin_purge()?;
+        let is_whole = folder.begin_purge()?;
         monitor.begin(Phase::Purge, counted.map(|total| total.files));
         report = store::purge(&folder, manifest.as_ref(), options, monitor)?;
         monitor.end();
         if report.is_done {
             report.is_done = trash.remove_folder(id)?;
-        } else if was_kept && report.failed > 0 && report.files + report.folders == 0 {
+        } else if is_whole && report.failed > 0 && report.is_untouched() {
             // Nothing is lost yet, so it can still be restored.
             folder.take_back_purge()?;
             set_state(RemovalState::Kept, None)?;
@@ -147,12 +147,7 @@ pub(crate) fn purge_if(
         let checked = checked.and_then(|manifest| store::check_purge(&folder, manifest.as_ref()));
         if let Err(error) = checked {
             let mut report = PurgeReport::default();
-            let path = error.path().to_owned();
-            let reason = match error {
-                StorageError::Untrusted { why, .. } => why,
-                StorageError::Io { source, .. } => source.to_string(),
-                error => error.to_string(),
-            };
+            let (path, reason) = in_the_way(base, error);
             report.fail(path, reason);
             return Ok(Some(report));
         }
@@ -182,6 +177,30 @@ pub(crate) fn purge_if(
     }
     let kept = lock.filter(|_| found == Some(RemovalState::Kept));
     purge(catalog, base, id, now, deadline, kept, monitor).map(Some)
+}
+
+/// Why this user may not unlink the data of a removal; `None` if nothing that can be found out
+/// beforehand is in the way.
+pub(crate) fn refused_purge(base: &Base, folder: &TrashFolder) -> Option<String> {
+    let checked = folder.manifest();
+    let checked = checked.and_then(|manifest| store::check_purge(folder, manifest.as_ref()));
+    let (path, reason) = in_the_way(base, checked.err()?);
+    Some(format!("{} cannot be unlinked: {reason}", path.display()))
+}
+
+/// The path of what keeps a purge from beginning, and the reason.
+fn in_the_way(base: &Base, error: StorageError) -> (PathBuf, String) {
+    let path = error.path().to_owned();
+    let is_permission = error.is_permission();
+    let reason = match error {
+        StorageError::Untrusted { why, .. } => why,
+        StorageError::Io { source, .. } => match store::whose_rights(base, &path) {
+            Some(whose) if is_permission => format!("{source}; {whose}"),
+            _ => source.to_string(),
+        },
+        error => error.to_string(),
+    };
+    (path, reason)
 }
 
 /// Context of a purge.

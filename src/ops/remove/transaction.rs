@@ -25,8 +25,8 @@ use crate::ops::recover;
 use crate::ops::twins;
 use crate::ops::written::{self, Closely};
 use crate::store::{
-    self, Base, Claim, DirtyFolders, FolderForms, PurgeReport, StaleList, StorageError, Trash,
-    TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, FolderForms, Inside, LookFor, PurgeReport, StaleList,
+    StorageError, Trash, TrashFolder, TrashItem,
 };
 
 /// What was done on disk, to be undone if a later step fails.
@@ -72,7 +72,7 @@ pub(crate) fn remove(
 ) -> Result<RemovalReport, Error> {
     let trash = Trash::open_or_create(on.base)?;
     // Before the turn to write: it reads every folder of what goes.
-    let mut unmovable = holding_registries(on.base, plan, on.monitor)?;
+    let mut unmovable = kept_inside(on.base, plan, on.look_for(options.keep), on.monitor)?;
     let stays = |item: &PlannedItem| unmovable.contains_key(&item.path);
     let mut moved = (!options.force_pinned).then(|| Moved::new(on.base, plan, stays));
     // With `unchanged`, each time is compared with its row within the transaction, where what is
@@ -117,21 +117,34 @@ pub(crate) fn remove(
     }
 }
 
-/// The errors of items that another registry lies in, by their paths. One that is made after this
-/// look is left alone by the purge.
-pub(super) fn holding_registries(
+/// The errors of items that another registry lies in, or that this user may not unlink whole if
+/// that is looked for, by their paths. A registry that is made after this look is left alone by the
+/// purge.
+pub(super) fn kept_inside(
     base: &Base,
     plan: &RemovalPlan,
+    look_for: LookFor,
     monitor: &dyn Monitor,
 ) -> Result<HashMap<String, Error>, Error> {
     let folders = plan.items.iter().filter(|item| item.entry_type.is_folder());
     let folders = folders.map(|item| item.path.as_str());
-    let registries = store::registries_below(base, folders, monitor)?;
-    if registries.is_empty() {
+    let inside = store::look_inside(base, folders, look_for, monitor)?;
+    if inside == Inside::default() {
         return Ok(HashMap::new());
     }
     let refused = plan.items.iter().filter_map(|item| {
-        let checked = inner::check_below(base, Path::new(&item.path), &registries);
+        let path = Path::new(&item.path);
+        let checked = inner::check_below(base, path, &inside.registries);
+        // Sorted: what is below one path stands together.
+        let from = inside
+            .closed
+            .partition_point(|closed| closed.as_path() < path);
+        let closed = &inside.closed[from..];
+        let closed = &closed[..closed.partition_point(|closed| closed.starts_with(path))];
+        let checked = checked.and_then(|()| match closed {
+            [] => Ok(()),
+            closed => Err(store::not_emptied(base, path, closed).into()),
+        });
         Some((item.path.clone(), checked.err()?))
     });
     Ok(refused.collect())
@@ -420,6 +433,13 @@ fn check_one(
         .iter()
         .find(|inner| !guards.going.contains(&inner.id.0))
     {
+        // The plan took each row that was in it: consent covers no more than that.
+        if planned.is_container {
+            return Err(Error::ChangedSince {
+                path: inner.path(),
+                what: "recorded",
+            });
+        }
         return Err(Error::Nested {
             outer: full(),
             inner: inner.path(),

@@ -13,7 +13,7 @@ use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::model::removal::RemovalId;
 use crate::ops::inner::{self, RegistriesAround};
-use crate::store::{self, Base, EntryId, EntryType, StaleList};
+use crate::store::{self, Base, EntryId, EntryType, LookFor, StaleList};
 
 /// Data that is younger than this may still be written.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -189,9 +189,9 @@ pub(super) fn check(
         error => error,
     })?;
     around.check(base, Path::new(to.as_str()))?;
-    let inner = store::registries_below(base, [from.as_str()].into_iter(), &Silent);
-    let inner = inner.map_err(closed)?;
-    inner::check_below(base, path, &inner)?;
+    let folders = [from.as_str()].into_iter();
+    let inside = store::look_inside(base, folders, LookFor::Registries, &Silent);
+    inner::check_below(base, path, &inside.map_err(closed)?.registries)?;
     let mounts = store::mounts_below(base)?;
     if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
         return Err(Error::MountPoint {

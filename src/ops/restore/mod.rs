@@ -28,7 +28,8 @@
 //! above an old path that are gone are made again as they were.
 //!
 //! Each user that may have put an item into the trash must be able to write in the folder that it
-//! returns to; see [`Claim`]. A restore unlinks nothing but its own note.
+//! returns to; see [`Claim`]. A restore unlinks nothing but its own note and, after the commit,
+//! metadata of groups that stands at its place with the same bytes, if that is all that is left.
 
 use std::cmp::Reverse;
 mod parts;
@@ -49,7 +50,7 @@ use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::{Skipped, checked_item};
-use crate::ops::{recover, target, trash};
+use crate::ops::{recover, rest, target, trash};
 use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList, Trash,
     TrashFolder, TrashItem,
@@ -441,11 +442,30 @@ fn restore_one(
     }
     if let Some(folder) = &folder {
         // If this fails, the next open for writing does it.
-        let is_hollow = || folder.is_hollow().unwrap_or(false);
-        if folder.end_restoring().is_ok() && is_hollow() && folder.drop_hollow().is_ok() {
-            let _ = trash.remove_folder(id);
+        if folder.end_restoring().is_ok() {
+            let _ = drop_rest(catalog, base, trash, folder, id);
         }
     }
+    Ok(())
+}
+
+/// Drops what is left of a removal that is over.
+fn drop_rest(
+    catalog: &Catalog,
+    base: &Base,
+    trash: &Trash,
+    folder: &TrashFolder,
+    id: &RemovalId,
+) -> Result<(), Error> {
+    catalog.view_removals(|view| match view.removal(id)? {
+        Some(open) if open.state == RemovalState::Restored => {
+            rest::drop_nothing(base, view, folder, id)
+        }
+        // Of what is kept, only folders whose parts came back.
+        _ if folder.is_hollow()? => Ok(folder.drop_hollow()?),
+        _ => Ok(()),
+    })?;
+    trash.remove_folder(id)?;
     Ok(())
 }
 
@@ -503,7 +523,13 @@ fn restore_part(
         // Noted first: a move that fails half-way is rolled back like a complete one.
         moved.push(item.clone());
         // It was free when it was checked: another process has put something there since.
-        if !folder.put_back(base, item, claim, forms, &mut dirty)? {
+        let back = folder.put_back(base, item, claim, forms, &mut dirty);
+        let back = back.map_err(|error| {
+            let trashed = folder.path().join(item.item.to_string());
+            let trashed = trashed.strip_prefix(base.path()).ok();
+            store::not_put_back(base, Path::new(&item.path), trashed, error)
+        });
+        if !back? {
             return Err(Error::Occupied {
                 path: base.path().join(&item.path),
             });
@@ -524,7 +550,7 @@ fn restore_part(
         stale.extend(store::mend_lists(base, folder.path(), &items, claim));
     }
     // A file that stays keeps its removal, even if every row of it is back.
-    if change.left(id)? == 0 && folder.is_hollow()? {
+    if change.left(id)? == 0 && rest::is_nothing(base, &change.view(), folder, id)? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     Ok(artifacts)

@@ -3,7 +3,8 @@
 //!
 //! A counterpart is a row with data, or anything on disk but an empty folder. The folders of an
 //! item are gone through as far as they are groups on both sides: a part is the highest folder that
-//! is wanted as a whole and has no counterpart. Arrays are never mixed: what lies in one, on either
+//! is wanted as a whole and has no counterpart. Metadata of a group that has its own now stays, and
+//! is named if nothing else of the item stays and its bytes differ. Arrays are never mixed: what lies in one, on either
 //! side, stays where it is.
 
 use std::collections::{BTreeSet, HashSet};
@@ -31,6 +32,8 @@ pub(super) struct WayBack {
     pub(super) first: Option<Error>,
     /// Numbers of items that are not in the trash any more.
     pub(super) lost: Vec<u32>,
+    /// Group metadata, of the item that is looked at, that differs from what is at its place.
+    kept_groups: Vec<PathBuf>,
     /// Data that goes into another registry would have no row there.
     around: RegistriesAround,
 }
@@ -160,6 +163,7 @@ impl WayBack {
             return self.take(&item, item.item.clone(), &item.rows);
         };
         let mut seen = HashSet::new();
+        let before = self.skipped.len();
         // Parts can go into a folder; a file or a link in the way leaves no room for them.
         if item.item.entry_type.is_folder() && is_folder(&obstacle) {
             self.add_group(&item, "", &mut seen)?;
@@ -170,6 +174,13 @@ impl WayBack {
         let unseen = |row: &&Artifact| item.is_wanted(row) && !seen.contains(&row.id.0);
         for row in item.rows.iter().filter(unseen) {
             self.add_row(item.base, item.view, row)?;
+        }
+        let groups = std::mem::take(&mut self.kept_groups);
+        // If more stays, that is what the user asks for again.
+        if self.skipped.len() == before {
+            for path in groups {
+                self.skip(path.clone(), Error::Occupied { path });
+            }
         }
         Ok(())
     }
@@ -233,10 +244,12 @@ impl WayBack {
         for entry in group_files {
             let child = joined(part, &entry.name);
             if !is_free {
-                // If this is all that is left, the user learns why it stays.
-                if item.rows.is_empty() {
-                    let path = item.full(&joined(&place, &entry.name));
-                    self.skip(path.clone(), Error::Occupied { path });
+                // What is there with the same bytes is as good as back.
+                if item.is_whole()
+                    && let Some(file) = item.part(&child, EntryType::File)?
+                    && !item.folder.is_same_at(item.base, &file)
+                {
+                    self.kept_groups.push(item.full(&file.path));
                 }
             } else if let Some(moved) = item.part(&child, EntryType::File)? {
                 self.take(item, moved, &[])?;

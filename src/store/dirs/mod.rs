@@ -5,6 +5,7 @@
 
 mod closed;
 mod descend;
+mod emptied;
 mod entry;
 #[cfg(feature = "cli")]
 mod file_system;
@@ -20,6 +21,7 @@ pub(crate) use closed::why_unreadable;
 pub(super) use descend::{
     IfAbsent, descend, device_of, holds_registry, may_have_folders, open_error, open_folder,
 };
+pub(super) use emptied::{may_empty, may_empty_in};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{born, identify, is_dangling, split};
 #[cfg(feature = "cli")]
@@ -28,7 +30,9 @@ pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};
 pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
-pub use movable::{not_openable, require_movable, require_writable};
+pub use movable::{
+    not_emptied, not_openable, not_put_back, require_movable, require_writable, whose_rights,
+};
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};

@@ -1,6 +1,6 @@
 //! Whether this process may move an entry out of its folder, asked before anything is moved.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 use rustix::fs::{Access, AtFlags, FileType, Stat, accessat, fstat, statat};
@@ -11,7 +11,7 @@ use super::entry::{EntryType, split};
 use crate::disk::{group_name, stat_below, whose};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
-use crate::store::dirs::{IfAbsent, descend};
+use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::{Share, StorageError};
 
 const STICKY: u32 = 0o1000;
@@ -20,7 +20,8 @@ const STICKY: u32 = 0o1000;
 /// above that exists. If the rights cannot be read, the path passes: making it decides.
 ///
 /// # Errors
-/// - [`StorageError::Io`] if it may not, or the folder cannot be opened.
+/// - [`StorageError::NotMovable`] if it may not, or [`StorageError::Io`] if no user may.
+/// - [`StorageError::Io`] if the folder cannot be opened.
 /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
 ///   path leads elsewhere.
 pub fn require_writable(base: &Base, path: &Path) -> Result<(), StorageError> {
@@ -37,8 +38,9 @@ pub fn require_writable(base: &Base, path: &Path) -> Result<(), StorageError> {
         let asked = accessat(&folder, ".", access, AtFlags::empty());
         return match asked {
             Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
-                let path = base.path().join(path);
-                Err(StorageError::io("moving back to", &path, errno))
+                let full = base.path().join(path);
+                let error = StorageError::io("moving back to", &full, errno);
+                Err(not_put_back(base, path, None, error))
             }
             _ => Ok(()),
         };
@@ -152,6 +154,104 @@ pub fn not_openable(base: &Base, path: &Path, error: StorageError) -> StorageErr
     }
 }
 
+/// The error of data, at `path`, that holds folders which this user may not empty, at least one:
+/// moved, it could not be unlinked whole. Paths are relative to the base directory.
+pub fn not_emptied(base: &Base, path: &Path, closed: &[PathBuf]) -> StorageError {
+    let first = closed.first().map_or(path, PathBuf::as_path);
+    let named = base.path().join(first);
+    let stat = |path: &Path| stat_below(base, path).ok();
+    let stat_of_first = stat(first);
+    let mut why = format!("it could not be unlinked whole: {} in it", named.display());
+    if let Some(stat) = &stat_of_first {
+        why += &format!(" {}", whose(stat));
+        why += match stat.st_mode & STICKY {
+            0 => ", and this user may not write in that",
+            _ => ", and out of a sticky folder no other user may unlink",
+        };
+    } else {
+        why += " is one in which this user may not unlink";
+    }
+    if let more @ 1.. = closed.len().saturating_sub(1) {
+        let s = if more == 1 { "" } else { "s" };
+        why += &format!("; the same holds of {more} more folder{s}");
+    }
+    let is_sticky = |stat: &Stat| stat.st_mode & STICKY != 0;
+    let share = stat_of_first
+        .filter(|stat| !is_sticky(stat))
+        .and_then(|stat_of_first| {
+            let mut share = share(base, first, &stat_of_first)?;
+            // One command for all of them, if it is their owner's.
+            let is_theirs = |stat: Stat| stat.st_uid == stat_of_first.st_uid;
+            if share.folder == named && stat(path).is_some_and(is_theirs) {
+                share.folder = base.path().join(path);
+            }
+            Some(share)
+        });
+    StorageError::NotMovable {
+        path: base.path().join(path),
+        why,
+        share,
+    }
+}
+
+/// Makes an error about data that this user may not move back to a path into the one that says whose
+/// the folder is that is in the way: the lowest one above the path, or what is moved, in the trash.
+/// Any other error stays as it is.
+pub fn not_put_back(
+    base: &Base,
+    path: &Path,
+    trashed: Option<&Path>,
+    error: StorageError,
+) -> StorageError {
+    if !matches!(error, StorageError::Io { .. }) || !error.is_permission() {
+        return error;
+    }
+    let look = |at: &Path| {
+        let folder = match at.as_os_str().is_empty() {
+            true => open_folder(base, ".").ok(),
+            false => descend(base, at, IfAbsent::ReturnNone).ok().flatten(),
+        }?;
+        let stat = fstat(&folder).ok()?;
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        let asked = accessat(&folder, ".", access, AtFlags::EACCESS);
+        Some((at.to_path_buf(), stat, asked == Err(Errno::ACCESS)))
+    };
+    let above = path.ancestors().skip(1).find_map(look);
+    let trashed = trashed.into_iter().flat_map(|at| at.ancestors().take(2));
+    let mut asked = above.into_iter().chain(trashed.filter_map(look));
+    let refused = asked.find(|(_, _, is_refused)| *is_refused);
+    let Some((at, stat, _)) = refused else {
+        return error;
+    };
+    StorageError::NotMovable {
+        path: base.path().join(path),
+        why: format!(
+            "{} {}, and this user may not write there",
+            base.path().join(&at).display(),
+            whose(&stat)
+        ),
+        share: share(base, &at, &stat),
+    }
+}
+
+/// Says whose a folder or file is in which this user may not do something, and what its owner can
+/// type; `None` if it cannot be looked at. The path may be absolute.
+pub fn whose_rights(base: &Base, path: &Path) -> Option<String> {
+    let path = path.strip_prefix(base.path()).unwrap_or(path);
+    let stat = match path.as_os_str().is_empty() {
+        true => fstat(base),
+        false => stat_below(base, path),
+    };
+    let stat = stat.ok()?;
+    let mut text = format!("it {}", whose(&stat));
+    if stat.st_mode & STICKY != 0 {
+        text += ", and out of a sticky folder no other user may move or unlink anything";
+    } else if let Some(share) = share(base, path, &stat) {
+        text += &format!("; {share}");
+    }
+    Some(text)
+}
+
 /// What its owner can give to the group of the base directory, so that this user may read and move
 /// it: the folder of the run, if it is the same owner's, else what they own. `None` if this user is
 /// not in that group: then it would not help.
@@ -163,16 +263,17 @@ pub(super) fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
             whose: "u",
         });
     }
-    let run = path.components().next()?;
-    let run = Path::new(run.as_os_str());
-    let of_run = stat_below(base, run).ok()?;
+    // In the trash, the item of a removal: `.dalsegno/trash/<removal>/<item>`.
+    let depth = if path.starts_with(REGISTRY_DIR) { 4 } else { 1 };
+    let run: PathBuf = path.components().take(depth).collect();
+    let of_run = stat_below(base, &run).ok()?;
     let of_base = fstat(base).ok()?;
     if !is_in_group(of_base.st_gid) {
         return None;
     }
     // What another user owns, the owner of the entry cannot give. The registry's folder is no run.
     let folder = match of_run.st_uid == stat.st_uid && run != Path::new(REGISTRY_DIR) {
-        true => run,
+        true => &run,
         false => path,
     };
     // As far as is seen: of what is below a closed folder, nothing is.

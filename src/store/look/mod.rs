@@ -7,6 +7,7 @@ mod best;
 mod container;
 mod event;
 mod form;
+mod inside;
 mod links;
 mod marker;
 mod metadata;
@@ -14,7 +15,6 @@ mod names;
 mod notice;
 mod path_state;
 mod pyramid;
-mod registries;
 mod texts;
 mod walk;
 
@@ -25,11 +25,11 @@ pub use container::{
 };
 pub(crate) use event::unreadable;
 pub use event::{Event, Expected, Look};
+pub use inside::{Inside, LookFor, look_inside};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};
 pub use metadata::{changed_at, file_bytes, metadata_bytes, written_at};
 pub use names::{NameIn, names_in};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};
-pub use registries::registries_below;
 pub use walk::{WalkOptions, look_at, walk_from};

@@ -4,13 +4,12 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, FileType, accessat, fstat, statat};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
-use rustix::process::geteuid;
 
 use super::claims::Claims;
 use super::report::INNER_REGISTRY;
-use crate::store::dirs::{holds_registry, may_have_folders, open_folder};
+use crate::store::dirs::{holds_registry, may_empty, may_have_folders, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::{Claim, Intent, ManifestItems, NOTES, TrashFolder};
 
@@ -68,7 +67,7 @@ impl Check<'_> {
             Err(errno) => return Err(StorageError::io("emptying", &path, errno)),
         };
         self.left = self.left.saturating_sub(1);
-        claim.check(folder.as_fd(), Intent::Take, &path, self.trash)?;
+        claim.check(folder.as_fd(), Intent::Unlink, &path, self.trash)?;
         self.access(&folder, &path)?;
         let stat = fstat(&folder).map_err(|errno| StorageError::io("reading", &path, errno))?;
         if !may_have_folders(&stat) || depth == 0 {
@@ -110,45 +109,6 @@ impl Check<'_> {
 
     /// Checks that this process may unlink in a folder. An empty one needs no permission.
     fn access(&self, folder: &OwnedFd, path: &Path) -> Result<(), StorageError> {
-        let wanted = Access::WRITE_OK | Access::EXEC_OK;
-        // EACCESS asks for the effective user, who is the one that unlinks.
-        let denied = match accessat(folder, c".", wanted, AtFlags::EACCESS) {
-            // In a sticky folder only the owner of a name unlinks it.
-            Ok(()) => self.foreign_in_sticky(folder).then_some(Errno::PERM),
-            Err(errno) => Some(errno),
-        };
-        match denied {
-            Some(errno) if !is_empty(folder) => Err(StorageError::io("emptying", path, errno)),
-            _ => Ok(()),
-        }
+        may_empty(folder, self.left).map_err(|errno| StorageError::io("emptying", path, errno))
     }
-
-    fn foreign_in_sticky(&self, folder: &OwnedFd) -> bool {
-        let me = geteuid();
-        let is_sticky = |stat: rustix::fs::Stat| {
-            stat.st_mode & 0o1000 != 0 && stat.st_uid != me.as_raw() && !me.is_root()
-        };
-        fstat(folder).is_ok_and(is_sticky) && {
-            let mine = |name: &CStr| {
-                let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-                stat.is_ok_and(|stat| stat.st_uid == me.as_raw())
-            };
-            let names = open_folder(folder, ".").and_then(rustix::fs::Dir::new);
-            names.is_ok_and(|names| {
-                names.filter_map(Result::ok).take(self.left).any(|entry| {
-                    !matches!(entry.file_name().to_bytes(), b"." | b"..")
-                        && !mine(entry.file_name())
-                })
-            })
-        }
-    }
-}
-
-fn is_empty(folder: &OwnedFd) -> bool {
-    let names = open_folder(folder, ".").and_then(rustix::fs::Dir::new);
-    names.is_ok_and(|names| {
-        names.into_iter().all(|entry| {
-            entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."))
-        })
-    })
 }

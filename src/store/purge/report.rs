@@ -34,11 +34,19 @@ pub struct PurgeReport {
     pub failures: Vec<(PathBuf, String)>,
     /// Number of failures.
     pub failed: u64,
+    /// Folders that were moved up within their item.
+    #[serde(skip)]
+    pub(crate) moved: u64,
     /// Whether nothing is left.
     pub is_done: bool,
 }
 
 impl PurgeReport {
+    /// Whether everything is as it was.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.files + self.folders + self.moved == 0
+    }
+
     /// Adds the report of another folder. The sum is done if both are.
     pub fn merge(&mut self, other: Self) {
         self.files += other.files;
@@ -47,6 +55,7 @@ impl PurgeReport {
         // The rest is in `failed`, as a number.
         self.failures.truncate(MOST_FAILURES);
         self.failed += other.failed;
+        self.moved += other.moved;
         self.is_done &= other.is_done;
     }
 

@@ -108,6 +108,7 @@ pub fn purge(
             Ok::<(), Infallible>(())
         },
     );
+    report.moved = purge.moved.into_inner();
     let is_whole = report.failed == 0 && !purge.is_cut_short.into_inner();
     // Asked of the disk: another process may have put something there meanwhile.
     report.is_done = is_whole && folder.is_empty()?;
@@ -231,7 +232,7 @@ impl Worker<'_, '_> {
         let checked = checked.and_then(|claim| {
             if !claim.is_own() {
                 let path = parent.path_of(&self.purge.path, name);
-                claim.check(fd.as_fd(), Intent::Take, &path, &self.purge.path)?;
+                claim.check(fd.as_fd(), Intent::Unlink, &path, &self.purge.path)?;
             }
             Ok(claim)
         });

@@ -11,7 +11,8 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
@@ -19,6 +20,8 @@ use rustix::fs::{AtFlags, FileType, Stat, fgetxattr, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::disk::whose;
+use crate::model::shell::shell_word;
 use crate::store::dirs::born;
 use crate::store::error::StorageError;
 
@@ -44,8 +47,10 @@ enum Claimant {
 pub(crate) enum Intent {
     /// Add a name.
     Add,
-    /// Move or unlink what is there.
+    /// Move what is there.
     Take,
+    /// Unlink what is there.
+    Unlink,
 }
 
 /// The users that may have put something into the trash. Without any it is this process itself.
@@ -152,16 +157,30 @@ impl Claim {
         let rights = Rights::of(folder, path)?;
         for claimant in &self.claimants {
             if !claimant.may(&rights, change) {
+                let mut why = format!(
+                    "{claimant} {} write in {}",
+                    match claimant.is_unknown(&rights, change) {
+                        true => "is not known to be allowed to",
+                        false => "may not",
+                    },
+                    path.display()
+                );
+                if change == Intent::Unlink {
+                    let stat = fstat(folder);
+                    let whose = stat.map(|stat| format!(", which {}", whose(&stat)));
+                    why += &whose.unwrap_or_default();
+                    if !rights.is_sticky && claimant.is_known_in(rights.group) {
+                        let item = item_of(path, trash, rights.owner);
+                        why += &format!(
+                            "; if it is to be unlinked, its owner, or root, allows that with: \
+                             chmod -R g+rwX {}",
+                            shell_word(&item.display().to_string())
+                        );
+                    }
+                }
                 return Err(StorageError::Untrusted {
                     path: trash.to_owned(),
-                    why: format!(
-                        "{claimant} {} write in {}",
-                        match claimant.is_unknown(&rights, change) {
-                            true => "is not known to be allowed to",
-                            false => "may not",
-                        },
-                        path.display()
-                    ),
+                    why,
                 });
             }
         }
@@ -169,7 +188,27 @@ impl Claim {
     }
 }
 
+/// The item of a removal's folder that a path is in, if it is the same owner's; else the path.
+fn item_of(path: &Path, trash: &Path, owner: u32) -> PathBuf {
+    let below = path.strip_prefix(trash).ok();
+    let item = below.and_then(|below| Some(trash.join(below.components().next()?)));
+    let is_theirs = |item: &PathBuf| {
+        let found = item.symlink_metadata();
+        found.is_ok_and(|found| found.uid() == owner)
+    };
+    item.filter(is_theirs).unwrap_or_else(|| path.to_owned())
+}
+
 impl Claimant {
+    /// Whether it is known that the rights of this group are rights of it.
+    fn is_known_in(&self, group: u32) -> bool {
+        match self {
+            Self::User { gid: Some(gid), .. } | Self::Group(gid) if *gid == group => true,
+            Self::User { uid, .. } => groups_of(*uid).is_some_and(|groups| groups.contains(&group)),
+            _ => false,
+        }
+    }
+
     fn is_believed(&self) -> bool {
         matches!(self, Self::User { uid, .. } if *uid == 0 || *uid == geteuid().as_raw())
     }
@@ -179,7 +218,7 @@ impl Claimant {
             return true;
         }
         // In a sticky folder only the owner of a name moves it.
-        if change == Intent::Take && rights.is_sticky {
+        if change != Intent::Add && rights.is_sticky {
             return false;
         }
         match self {
@@ -209,7 +248,7 @@ impl Claimant {
         let Self::User { uid, .. } = self else {
             return false;
         };
-        let is_refused = change == Intent::Take && rights.is_sticky || rights.denied.contains(uid);
+        let is_refused = change != Intent::Add && rights.is_sticky || rights.denied.contains(uid);
         !is_refused && rights.is_for_groups() && groups_of(*uid).is_none()
     }
 }

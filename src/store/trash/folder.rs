@@ -284,14 +284,15 @@ impl TrashFolder {
         Ok(note.map(|note| note.text))
     }
 
-    /// Notes that unlinking begins, by the name of the manifest.
+    /// Notes that unlinking begins, by the name of the manifest. Whether it had not begun before.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the manifest cannot be renamed.
-    pub fn begin_purge(&self) -> Result<(), StorageError> {
+    pub fn begin_purge(&self) -> Result<bool, StorageError> {
         match renameat(&self.fd, MANIFEST, &self.fd, PURGING) {
+            Ok(()) => Ok(true),
             // Gone: an earlier purge that was interrupted renamed it.
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::NOENT) => Ok(false),
             Err(errno) => {
                 let path = self.path.join(MANIFEST);
                 Err(StorageError::io("renaming", &path, errno))

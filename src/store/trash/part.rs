@@ -43,7 +43,7 @@ impl TrashFolder {
     }
 
     /// Opens a folder within this one, never through a link; `None` if there is none.
-    fn inner(&self, path: &Path) -> Result<Option<OwnedFd>, StorageError> {
+    pub(super) fn inner(&self, path: &Path) -> Result<Option<OwnedFd>, StorageError> {
         let full = self.path.join(path);
         // Another descriptor, because the loop below closes the one that it leaves.
         let mut folder = open_folder(&self.fd, ".")

@@ -1,4 +1,5 @@
-//! Finds the folders of other registries in what is to be moved: their data has rows there.
+//! Looks into what is to be moved: for the folders of other registries, whose data has rows there,
+//! and for folders that this user may not empty.
 //!
 //! A folder without subfolders has two links on most file systems, so it takes one `stat` and is
 //! not read: a look at flat arrays costs a `stat` each. A file system that does not count so gives
@@ -14,28 +15,53 @@ use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use crate::disk::{is_registry, stat_below};
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
-use crate::store::dirs::{FolderHandles, FolderRef, may_have_folders};
+use crate::store::dirs::{FolderHandles, FolderRef, may_empty_in, may_have_folders};
 use crate::store::error::StorageError;
 use crate::store::workers;
 
-/// Returns the base directories of other registries at and below these folders, sorted; all paths
-/// are relative to the base directory. What is in one is not looked at.
+/// What lies in folders that are to be moved. Paths are relative to the base directory, sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inside {
+    /// Base directories of other registries. What is in one is not looked at.
+    pub registries: Vec<PathBuf>,
+    /// Folders, below the given ones, that are not empty and in which this user may not unlink.
+    pub closed: Vec<PathBuf>,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookFor {
+    /// Other registries: what is moved is not unlinked.
+    Registries,
+    /// Also folders that this user may not empty. For a folder of this user that costs nothing, for
+    /// one of another user two system calls.
+    Closed,
+}
+
+enum Found {
+    Registry(PathBuf),
+    Closed(PathBuf),
+}
+
+/// Looks into folders, whose paths are relative to the base directory.
 ///
-/// What this user may not read is left out: a purge cannot empty it either, and looks by itself.
+/// Registries in what this user may not read are left out: a purge cannot empty it either, and
+/// looks by itself.
 ///
 /// # Errors
 /// [`StorageError::Interrupted`] if the monitor cancels.
-pub fn registries_below<'a>(
+pub fn look_inside<'a>(
     base: &Base,
     folders: impl Iterator<Item = &'a str>,
+    look_for: LookFor,
     monitor: &dyn Monitor,
-) -> Result<Vec<PathBuf>, StorageError> {
+) -> Result<Inside, StorageError> {
     let is_deep = |path: &&str| stat_below(base, *path).is_ok_and(|stat| may_have_folders(&stat));
     let tasks: Vec<FolderRef> = folders
         .filter(is_deep)
         .map(|path| FolderRef::below_base(PathBuf::from(path)))
         .collect();
-    let mut found = Vec::new();
+    let mut found = Inside::default();
     // Most removals are of flat arrays: for them no thread is started.
     if tasks.is_empty() {
         return Ok(found);
@@ -61,14 +87,23 @@ pub fn registries_below<'a>(
                     continue;
                 }
                 if is_registry(&fd, name.to_bytes(), entry.file_type()) {
-                    return sender.send(place.path);
+                    return sender.send(Found::Registry(place.path));
                 }
                 names.push(name.to_owned());
             }
+            let mut closed = Vec::new();
             names.retain(|name| {
-                statat(&fd, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| may_have_folders(&stat))
+                let stat = statat(&fd, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW);
+                let Ok(stat) = stat else { return false };
+                if look_for == LookFor::Closed && !may_empty_in(&fd, name, &stat) {
+                    let name = OsStr::from_bytes(name.to_bytes());
+                    closed.push(place.path.join(name));
+                }
+                may_have_folders(&stat)
             });
+            for path in closed {
+                sender.send(Found::Closed(path))?;
+            }
             let parent = handles.keep(fd);
             more.extend(names.iter().map(|name| {
                 let name = OsStr::from_bytes(name.to_bytes());
@@ -76,8 +111,11 @@ pub fn registries_below<'a>(
             }));
             Ok(())
         },
-        |path| {
-            found.push(path);
+        |one| {
+            match one {
+                Found::Registry(path) => found.registries.push(path),
+                Found::Closed(path) => found.closed.push(path),
+            }
             Ok::<_, StorageError>(())
         },
     )?;
@@ -86,6 +124,7 @@ pub fn registries_below<'a>(
         let path = base.path().to_path_buf();
         return Err(StorageError::Interrupted { path });
     }
-    found.sort();
+    found.registries.sort();
+    found.closed.sort();
     Ok(found)
 }
