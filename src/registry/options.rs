@@ -402,10 +402,12 @@ impl Options {
             };
             let (catalog, base) = (&registry.catalog, &registry.base);
             // After recovery, because a note may be about data that it has just put back.
+            let here = agent::hostname();
             let fold = Fold {
                 catalog,
                 base,
                 now,
+                here: &here,
                 user: &agent::user_name,
             };
             let folded = fold.fold()?;

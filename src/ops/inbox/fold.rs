@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, CatalogError, Folded, Folding, Recorder, Seal};
 use crate::error::Error;
-use crate::model::actor::Agent;
+use crate::model::actor::{Actor, Agent};
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
@@ -45,6 +45,7 @@ use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
+use crate::model::shell::shell_word;
 use crate::ops::refresh;
 use crate::ops::seal::takes_word;
 use crate::ops::twins::Owners;
@@ -61,8 +62,11 @@ const MOST_ENTRIES: usize = 10_000;
 /// Names of folded files that are looked for, to forget those that are gone.
 const MOST_FORGOTTEN: u32 = 1_000;
 
-/// The reason that an operation from the inbox has in the history.
+/// The reason that an operation from the inbox has in the history, if it was left on this host.
 const REASON: &str = "from the inbox: the catalog could not be written then";
+
+/// Why a seal is refused whose data was written, or went, since.
+const STALE: &str = "its data is not as it was when it was sealed";
 
 /// The user of notes in a file that others than its owner may write.
 const UNKNOWN: &str = "unknown";
@@ -108,6 +112,8 @@ pub(crate) struct Fold<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) base: &'a Base,
     pub(crate) now: Timestamp,
+    /// The name of this host.
+    pub(crate) here: &'a str,
     /// The name of a user by number.
     pub(crate) user: &'a dyn Fn(u32) -> String,
 }
@@ -229,7 +235,9 @@ impl Fold<'_> {
                 for note in &notes {
                     match self.enter(folding, &file, note)? {
                         Ok(()) => report.notes += 1,
-                        Err(reason) => refused.add_line(note.number, &reason),
+                        Err(reason) => {
+                            refused.add_line(note.number, &note.words(self.base, &reason))
+                        }
                     }
                 }
                 after.is_refused |= refused.count > 0;
@@ -366,8 +374,14 @@ impl Fold<'_> {
         }
         // A clock that is ahead, or a lie: nothing was left later than now.
         let at = line.at.min(self.now);
+        let noted_on = format!("noted on {}", who.actor.host);
+        // Another host may not write the catalog at all: nothing failed there.
+        let reason = match who.actor.host == self.here {
+            true => REASON,
+            false => &noted_on,
+        };
         let word = |action| NewOperation {
-            reason: Some(REASON),
+            reason: Some(reason),
             ..NewOperation::new(action, at)
         };
         if read
@@ -485,6 +499,30 @@ struct Read {
 }
 
 impl Read {
+    /// Why the note is refused: what it is about, who left it where, and what to type.
+    fn words(&self, base: &Base, reason: &str) -> String {
+        let path = |key: &Key| base.path().join(layout::canonical_location(key).path());
+        let (what, path) = match &self.line.note {
+            Note::Record(key) => ("the record", Some(path(key))),
+            Note::Seal(seal) => ("the seal", Some(path(&seal.key))),
+            Note::Failed(key) => ("the failed write", Some(path(key))),
+            Note::Score(_) => ("a score", None),
+        };
+        let of = path.as_ref().map(|path| format!(" of {}", path.display()));
+        let of = of.unwrap_or_default();
+        let Actor { user, host, .. } = &self.who.actor;
+        let next = path.filter(|_| reason == STALE).map(|path| {
+            let path = shell_word(&path.display().to_string());
+            format!(
+                "; if it is whole, seal it again with: dalsegno seal {path}; then delete the file"
+            )
+        });
+        format!(
+            "{what}{of} by {user} on {host}: {reason}{}",
+            next.unwrap_or_default()
+        )
+    }
+
     /// The key of the data that the note is about.
     fn subject(&self) -> Option<&Key> {
         match &self.line.note {
@@ -503,9 +541,7 @@ fn enter_seal(
     at: Timestamp,
 ) -> Result<Result<(), String>, CatalogError> {
     let Some(seen) = seen.filter(|seen| seen.written_at == note.written_at) else {
-        return Ok(Err(
-            "its data is not as it was when it was sealed".to_owned()
-        ));
+        return Ok(Err(STALE.to_owned()));
     };
     let artifact = recorder.record(&note.key)?.artifact;
     // A seal from after the note is the newer word.
