@@ -11,9 +11,9 @@
 mod strace;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use dalsegno::model::filter::Filter;
@@ -64,6 +64,8 @@ fn run(base: &Path, words: &[&str]) -> Output {
 struct Stopped {
     pid: Pid,
     strace: Child,
+    /// Held open: strace and the command write to it as they go on.
+    stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Stopped {
@@ -94,7 +96,18 @@ impl Stopped {
         let mut stderr = BufReader::new(strace.stderr.take().unwrap()).lines();
         let is_stopped = stderr.any(|line| line.unwrap().contains("stopped by SIGSTOP"));
         assert!(is_stopped, "{words:?} makes no {number} calls of {call}");
-        Self { pid, strace }
+        Self {
+            pid,
+            strace,
+            stderr,
+        }
+    }
+
+    /// Lets it go on; says whether it succeeded.
+    fn go_on(mut self) -> bool {
+        kill_process(self.pid, Signal::CONT).unwrap();
+        self.stderr.by_ref().for_each(drop);
+        self.strace.wait().unwrap().success()
     }
 
     fn kill(mut self) {
@@ -205,6 +218,25 @@ fn queries_answer_while_a_removal_is_stopped_and_who_waited_goes_on_when_it_is_k
         }
         assert!(!has(2) && has(3), "{point}");
     }
+}
+
+#[test]
+fn a_container_that_is_removed_without_a_question_takes_what_is_recorded_in_it_meanwhile() {
+    if !strace::works("a stopped removal") {
+        return;
+    }
+    let (_folder, base) = base();
+    let container = base.join("r/validation.zarr");
+    // After the plan, and before the transaction.
+    let words = ["rm", container.to_str().unwrap(), "--yes", "--quiet"];
+    let stopped = Stopped::at(&base, "mkdirat", 1, &words);
+    write_array(&array(&base, 9));
+    let done = run(&base, &RECORD);
+    assert!(done.status.success(), "{done:?}");
+    assert!(stopped.go_on());
+    assert!(!container.exists());
+    let registry = Registry::open(&base).unwrap();
+    assert_eq!(registry.select(&Filter::default()).unwrap(), []);
 }
 
 /// A writer that was killed leaves a log, which the next to open the catalog reads again and indexes,
