@@ -408,7 +408,7 @@ mod tests {
             (CatalogError::from(late).into(), "dalsegno history show 7"),
         ];
         for (error, expected) in cases {
-            let hint = of(&error, Some(Path::new("/b"))).unwrap();
+            let hint = of(&error, Some(Path::new("/b")), false).unwrap();
             assert!(hint.contains(expected), "{hint}");
         }
     }
