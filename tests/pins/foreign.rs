@@ -20,7 +20,10 @@ fn path(run: &str, iteration: i64) -> String {
 
 /// Runs `a` and `b` with the same iterations, written at different times.
 fn runs() -> (TempDir, Registry) {
-    let (folder, registry) = base();
+    filled(base())
+}
+
+fn filled((folder, registry): (TempDir, Registry)) -> (TempDir, Registry) {
     for (run, age) in [("a", 50), ("b", 40)] {
         for iteration in 1..=3 {
             let age = days(age + u64::try_from(iteration).unwrap());
@@ -240,5 +243,39 @@ fn what_is_pinned_goes_under_no_name_that_it_gets_by_hand() {
             let plan = registry.plan_removal(other).unwrap();
             registry.remove_planned(&plan, &options, &Silent).unwrap();
         }
+    }
+}
+
+/// A container follows under its new name also if a scan came in between, with what binds it. Into
+/// another run it follows only if no pin of its run would be left behind.
+#[test]
+fn a_container_follows_after_a_scan_unless_a_pin_of_its_run_would_not() {
+    for (to, whole_run, follows) in [
+        ("a/v2.zarr", false, true),
+        ("a/v2.zarr", true, true),
+        ("b/v2.zarr", false, true),
+        ("b/v2.zarr", true, false),
+    ] {
+        // By the clock of the file system, which says when a file was last changed.
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::create(folder.path()).unwrap();
+        let (folder, registry) = filled((folder, registry));
+        match whole_run {
+            true => {
+                let what = PinSelection::Filter(of_run("a"));
+                let name = "keep".parse().unwrap();
+                registry.pin(&name, Some("figure 2"), &what).unwrap();
+            }
+            false => pin(&registry, "keep", &path("a", 1)),
+        }
+        let from = folder.path().join("a/validation.zarr");
+        fs::rename(&from, folder.path().join(to)).unwrap();
+        scan(&registry);
+        repair(&registry);
+        let new = get(&registry, &format!("{to}/1/v/prediction"));
+        let is_same = follows || to.starts_with('a');
+        assert_eq!(new.pins == ["keep"], is_same, "{to} {whole_run}");
+        let old = registry.at(path("a", 1)).unwrap();
+        assert_eq!(old.is_empty(), follows, "{to} {whole_run}");
     }
 }

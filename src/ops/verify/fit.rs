@@ -50,7 +50,7 @@ impl FolderRows {
     }
 
     /// The key of a row in the folder of another name.
-    fn key_in(&self, new: &str, row: &Artifact) -> Option<Key> {
+    pub(super) fn key_in(&self, new: &str, row: &Artifact) -> Option<Key> {
         if self.run.is_some() {
             return Some(row.key.clone().with_run(new.parse().ok()?));
         }
@@ -170,8 +170,11 @@ pub(super) fn fit(
     // Rows of scans about what was written again there.
     let mut rewritten = Vec::new();
     for row in &old.rows {
-        let Some(key) = old.key_in(new, row) else {
-            return Ok(None);
+        let key = match old.key_in(new, row) {
+            Some(key) => key,
+            // The container has no row of its own under a name that is none of DaCapo's.
+            None if row.key.kind().is_container() => continue,
+            None => return Ok(None),
         };
         let place = layout::canonical_location(&key);
         let Some(there) = there(base, row, &place.path()) else {
@@ -189,7 +192,9 @@ pub(super) fn fit(
             // A scan took the data for new when it lay elsewhere, and it is back where it was.
             Ok(Some(other)) if is_there && is_later_copy_of(row, &other) => return Ok(None),
             Ok(Some(other)) => {
-                let is_free = other.pins.is_empty() && other.sealed_at.is_none();
+                // A pin of the whole run binds both.
+                let is_bound = other.pins.iter().any(|pin| !row.pins.contains(pin));
+                let is_free = !is_bound && other.sealed_at.is_none();
                 let is_later = is_free
                     && other.origin == Origin::Scanned
                     && (other.recorded_at, other.id) > (row.recorded_at, row.id);

@@ -3,6 +3,7 @@
 //! Otherwise the rows at the new path would be new ones, bound by no pin and without scores. Folders
 //! that moved to each other's paths follow together, in one transaction.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
@@ -63,6 +64,7 @@ impl Following<'_> {
             catalog: self.catalog,
             base: self.base,
             now: self.now,
+            lookups: Cell::new(0),
         };
         for chain in chains(renames.find(&candidates)?.renames) {
             if self.follow_together(&chain)? {

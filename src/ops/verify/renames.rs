@@ -3,10 +3,11 @@
 //! Certain rather than complete: one new folder for each old one, one old folder for each new one,
 //! and no row of data that is gone in the way.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::fit::{Fit, FolderRows, fit, is_later_copy_of};
-use super::lost::{below, is_seen_array};
+use super::lost::is_seen_array;
 use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, Origin};
@@ -18,6 +19,8 @@ use crate::store::Base;
 
 /// Arrays of a folder by which others that have them too are looked for.
 const MOST_TRIES: usize = 8;
+/// Rows that are looked up to find where containers went that a scan saw there.
+const MOST_LOOKUPS: usize = 100_000;
 
 /// Where the data of folders may be: by old folder, the new ones, each with the number of its
 /// arrays that are not those of its own rows.
@@ -57,6 +60,8 @@ pub(super) struct Renames<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) base: &'a Base,
     pub(super) now: Timestamp,
+    /// Rows of scans that were looked up for containers.
+    pub(super) lookups: Cell<usize>,
 }
 
 impl Renames<'_> {
@@ -74,8 +79,8 @@ impl Renames<'_> {
                 Err(error) => return Err(error.into()),
             };
             let mut places = places.clone();
-            for run in self.scanned_runs(&rows)? {
-                places.entry(run).or_default();
+            for folder in self.scanned_folders(&rows)? {
+                places.entry(folder).or_default();
             }
             let mut fits = Vec::new();
             for (new, strays) in places {
@@ -113,14 +118,22 @@ impl Renames<'_> {
                             .push((old.clone(), names, placed(&new, old, &fit)));
                     }
                 }
-                (Some((new, fit)), true) => found.renames.push(Rename {
-                    old: old.clone(),
-                    new,
-                    is_run: rows.run.is_some(),
-                    passed: Vec::new(),
-                    stale: Vec::new(),
-                    fit,
-                }),
+                (Some((new, fit)), true) => match self.pins_left_behind(&rows, &fit)? {
+                    None => found.renames.push(Rename {
+                        old: old.clone(),
+                        new,
+                        is_run: rows.run.is_some(),
+                        passed: Vec::new(),
+                        stale: Vec::new(),
+                        fit,
+                    }),
+                    Some(pins) => {
+                        let place = placed(&new, old, &fit);
+                        let detail =
+                            format!("{place}, where {pins}, a pin of its run, does not bind");
+                        found.uncertain.push((old.clone(), names, detail));
+                    }
+                },
                 (Some(_), false) => {
                     let detail = format!("its arrays may be in {}", names.join(" or in "));
                     found.uncertain.push((old.clone(), names, detail));
@@ -192,6 +205,22 @@ impl Renames<'_> {
         Ok(())
     }
 
+    /// The pins of a run or its iterations that bind a container no more if its rows follow it into
+    /// another run.
+    fn pins_left_behind(&self, rows: &FolderRows, fit: &Fit) -> Result<Option<String>, Error> {
+        let (before, after) = match fit.rows.first() {
+            // With a run, its own pins follow.
+            Some((before, after)) if rows.run.is_none() => (before.key.run(), after.key.run()),
+            _ => return Ok(None),
+        };
+        if before == after {
+            return Ok(None);
+        }
+        let (_, pins) = self.catalog.bound_to(before)?;
+        let pins: Vec<String> = pins.into_iter().collect();
+        Ok((!pins.is_empty()).then(|| pins.join(", ")))
+    }
+
     /// Whether a score or pin is bound to the name of a run that was renamed.
     fn binds(&self, rename: &Rename) -> Result<bool, Error> {
         match rename.old.parse() {
@@ -205,23 +234,32 @@ impl Renames<'_> {
         Ok(scores > 0 || !pins.is_empty())
     }
 
-    /// Runs that have rows of a scan about the data of a run's rows.
-    fn scanned_runs(&self, old: &FolderRows) -> Result<Vec<String>, Error> {
-        let Some(name) = &old.run else {
-            return Ok(Vec::new());
-        };
-        let mut runs = Vec::new();
-        self.catalog.runs(&Filter::default(), self.now, |run| {
-            runs.push(run.run);
-            Ok::<_, Error>(())
-        })?;
-        runs.retain(|run| run != name.as_str());
+    /// Runs that have rows of a scan about the data of a run's rows; of a container's rows,
+    /// containers.
+    fn scanned_folders(&self, old: &FolderRows) -> Result<Vec<String>, Error> {
+        let mut folders = Vec::new();
+        if old.run.is_some() {
+            self.catalog.runs(&Filter::default(), self.now, |run| {
+                folders.push(run.run);
+                Ok::<_, Error>(())
+            })?;
+        } else {
+            folders = self
+                .catalog
+                .containers_with_data(&Filter::default(), self.now)?;
+        }
+        folders.retain(|folder| *folder != old.folder);
         let mut names = Vec::new();
         let arrays = old.rows.iter().filter(|row| is_seen_array(row));
         for row in arrays.take(MOST_TRIES) {
-            let relative = below(&old.folder, &row.location().path());
-            for run in &runs {
-                let Ok(key) = layout::parse(&format!("{run}/{relative}")) else {
+            // Many containers may be gone for good, and each would be looked for in each other one.
+            let looked_up = self.lookups.get();
+            if old.run.is_none() && looked_up >= MOST_LOOKUPS {
+                break;
+            }
+            self.lookups.set(looked_up + folders.len());
+            for folder in &folders {
+                let Some(key) = old.key_in(folder, row) else {
                     continue;
                 };
                 let there = match self.catalog.at(&layout::canonical_location(&key)) {
@@ -233,10 +271,10 @@ impl Renames<'_> {
                     other.origin == Origin::Scanned && other.written_at == row.written_at
                 };
                 if there.is_some_and(is_like) {
-                    names.push(run.clone());
+                    names.push(folder.clone());
                 }
             }
-            // One lookup of the first array spares a listing of most runs.
+            // One lookup of the first array spares a listing of most of them.
             if !names.is_empty() {
                 break;
             }

@@ -3,6 +3,7 @@
 //! Certain rather than complete: the same set of arrays, at least one, with the same times (a
 //! rename keeps them) or metadata of the same size (a copy has new times), and one candidate only.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -40,6 +41,7 @@ impl Verify<'_> {
             catalog: self.catalog,
             base: self.base,
             now: self.now,
+            lookups: Cell::new(0),
         };
         let mut found = renames.find(&candidates)?;
         // A container of a run that moved has moved with it, and is not reported again.
@@ -62,8 +64,6 @@ impl Verify<'_> {
         let mut candidates = Candidates::new();
         let places = by_folder(strays(), |_, container| container.to_owned());
         add_candidates(&mut candidates, containers, &places);
-        // Only where something is: a container is not looked for by rows of scans.
-        candidates.retain(|_, places| !places.is_empty());
         let parts = renames.find(&candidates)?;
         found.renames.extend(parts.renames);
         found.uncertain.extend(parts.uncertain);
