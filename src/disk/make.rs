@@ -77,7 +77,8 @@ pub(crate) fn off_standard_streams(file: OwnedFd) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Makes a folder under a free name, and opens it.
+/// Makes a folder under a free name, and opens it. It does not take the sticky bit: in a sticky
+/// folder no user could replace or unlink what another one has made, as commands do.
 ///
 /// # Errors
 /// [`Errno::EXIST`] if anything has that name; [`Errno::LOOP`] or [`Errno::NOTDIR`] if something
@@ -88,7 +89,7 @@ pub(crate) fn make_folder(
 ) -> Result<OwnedFd, Errno> {
     let (made, around) = make_private_folder(&folder, name)?;
     let given = is_own(&made).and_then(|is_own| match is_own {
-        true => give(&made, &around, around.st_mode & 0o3777),
+        true => give(&made, &around, around.st_mode & 0o2777),
         false => Ok(()),
     });
     match given {
@@ -116,7 +117,7 @@ pub(crate) fn make_shared_folder(
     if fstat(&made)?.st_gid != around.st_gid {
         fchown(&made, None, Some(Gid::from_raw(around.st_gid)))?;
     }
-    let mode = (around.st_mode & 0o1777) | 0o2070;
+    let mode = (around.st_mode & 0o777) | 0o2070;
     fchmod(&made, Mode::from_raw_mode(mode))?;
     Ok(made)
 }
@@ -184,7 +185,7 @@ mod tests {
             (0o700, 0o700, 0o600, 0o600),
             (0o755, 0o755, 0o644, 0o600),
             (0o2775, 0o2775, 0o664, 0o660),
-            (0o3770, 0o3770, 0o660, 0o660),
+            (0o3770, 0o2770, 0o660, 0o660),
             (0o2777, 0o2777, 0o666, 0o666),
         ] {
             std::fs::create_dir(&path).unwrap();

@@ -9,7 +9,7 @@
 //!
 //! # Modes
 //! What is made takes mode and group from the folder around it, whatever the umask: a file gets
-//! its read and write bits, a folder all of them and its setgid and sticky bits. If the group
+//! its read and write bits, a folder all of them and its setgid bit. If the group
 //! cannot be given, the group gets no more than all others get. A lock file has no right to read
 //! for those who may not write it.
 
@@ -23,6 +23,7 @@ mod open;
 mod registry;
 #[cfg(feature = "cli")]
 mod runs;
+mod sticky;
 mod whose;
 
 #[cfg(feature = "testing")]
@@ -43,4 +44,5 @@ pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
 #[cfg(feature = "cli")]
 pub(crate) use runs::{LooksLike, looks_like};
+pub(crate) use sticky::or_sticky;
 pub(crate) use whose::{group_name, whose};

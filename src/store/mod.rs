@@ -37,7 +37,7 @@ pub use dirs::{
     not_emptied, not_openable, not_put_back, require_movable, require_writable, whose_rights,
 };
 #[cfg(feature = "cli")]
-pub use dirs::{FileSystem, umask};
+pub use dirs::{FileSystem, sticky_folders, umask};
 pub use error::{Share, StorageError};
 pub use inbox::{Finished, InboxFile, InboxFolder, InboxWriter, MOST_AT_ONCE};
 pub use listings::{

@@ -38,6 +38,7 @@ mod removal;
 mod renaming;
 mod short;
 mod sorting;
+mod sticky;
 #[path = "../child/strace.rs"]
 mod strace;
 mod terminal;

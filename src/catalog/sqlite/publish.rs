@@ -47,7 +47,7 @@ use super::file::Catalog;
 use super::place::Place;
 use super::published::{PUBLISHED_FILE, Publisher, published_at};
 use crate::catalog::error::CatalogError;
-use crate::disk::{Folder, LockFile, make_own_file};
+use crate::disk::{Folder, LockFile, make_own_file, or_sticky};
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 
@@ -369,7 +369,7 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
                 renameat(&dir, PUBLISHED_FILE, &dir, aside)?;
                 Ok(renameat(&dir, &*name, &dir, PUBLISHED_FILE)?)
             }
-            placed => Ok(placed?),
+            placed => placed.map_err(|errno| or_sticky(&dir, folder, errno)),
         }
     };
     if let Err(error) = write() {

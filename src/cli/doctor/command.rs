@@ -22,11 +22,14 @@ use crate::model::causes::with_causes;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::OperationHash;
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
 use crate::ops::inbox::InboxState;
 use crate::ops::left_alone::LeftAlone;
 use crate::registry::{Inbox, Registry};
-use crate::store::{FileSystem, StorageError};
+use crate::store::{FileSystem, StorageError, sticky_folders};
+
+/// Free bytes of a disk below which a change may fail: the log of a catalog grows in it.
+const LEAST_FREE: u64 = 1 << 20;
 
 /// A report waits for other writers less long than a change does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Covers the program, the machine, file systems and their free space, the catalog, counts, who
 /// holds the lock, interrupted removals, leftovers in the trash, the inbox. If the registry cannot
 /// be opened, the report includes the error, and the exit code is that of the error. Changes
-/// nothing. Exit code 4 if something is pending.
+/// nothing. Exit code 4 if something is pending, or wrong, as a full disk.
 ///
 /// The report contains no passwords and no command lines, and of the environment only
 /// DALSEGNO_BASE, DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies
@@ -72,6 +75,9 @@ struct Report {
 struct BaseReport {
     path: PathBuf,
     file_system: FileSystem,
+    /// Folders of the registry with the sticky bit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sticky: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +172,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     let base = base.or_else(|| std::env::current_dir().ok());
     let base = base.and_then(|base| std::path::absolute(base).ok());
     let (mut registry, mut pending, mut keeper, mut noted) = (None, None, None, None);
+    let mut may_write = true;
     let mut closed = None;
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
@@ -181,6 +188,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             registry = Some(opened(&open)?);
             closed = open.closed_to_group();
             if keeper.is_none() {
+                may_write = open.may_write();
                 noted = Some(open.inbox()?);
             }
             Ok(())
@@ -209,6 +217,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         inbox,
         base: base.map(|path| BaseReport {
             file_system: FileSystem::of(&path),
+            sticky: sticky_folders(&path),
             path,
         }),
         registry,
@@ -266,6 +275,20 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 .to_owned(),
         );
     }
+    let full = full_disks(&report);
+    let is_full = !full.is_empty();
+    wrong.extend(full.into_iter().map(|text| hint(context, command, &text)));
+    let sticky = report.base.as_ref().map(|base| &base.sticky);
+    let is_sticky = sticky.is_some_and(|folders| !folders.is_empty());
+    wrong.extend(sticky.and_then(|folders| sticky_text(folders, command.redact)));
+    if !may_write {
+        // That is no finding: who only asks need not write.
+        wrong.push(
+            "this user may not write the catalog, or not in its folder: questions are answered, \
+             and changes fail"
+                .to_owned(),
+        );
+    }
     let is_closed = closed.is_some();
     // It names paths and accounts.
     wrong.extend(closed.map(|closed| match command.redact {
@@ -297,12 +320,60 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         None if lists.iter().all(|list| list.is_empty())
             && refused == 0
             && !is_readable
+            && !is_full
+            && !is_sticky
             && !is_closed =>
         {
             Ok(())
         }
         None => Err(Failure::Findings),
     }
+}
+
+/// Says of the disks of the catalog and the base directory which have no space for a change.
+fn full_disks(report: &Report) -> Vec<String> {
+    let catalog = report.catalog.as_ref().map(|catalog| &catalog.file_system);
+    let base = report.base.as_ref().map(|base| &base.file_system);
+    let of = [("the catalog", catalog), ("the base directory", base)];
+    let full = of.into_iter().filter_map(|(what, disk)| {
+        let disk = disk?;
+        let what_is_left = match (disk.free_bytes, disk.free_inodes, disk.inodes) {
+            (Some(free), ..) if free < LEAST_FREE => ByteCount(free).to_string(),
+            // A file system that makes inodes as it needs them counts none.
+            (_, Some(0), Some(1..)) => "no inode".to_owned(),
+            _ => return None,
+        };
+        Some(format!(
+            "the disk of {what} is full ({what_is_left} free), so changes may fail; free space with: \
+             dalsegno trash empty, or: dalsegno rm"
+        ))
+    });
+    full.collect()
+}
+
+/// Says of folders of the registry that they have the sticky bit, and what to type; `None` without
+/// any.
+fn sticky_text(folders: &[PathBuf], redact: bool) -> Option<String> {
+    if folders.is_empty() {
+        return None;
+    }
+    let what = match folders.len() {
+        1 => "a folder of the registry has".to_owned(),
+        some => format!("{some} folders of the registry have"),
+    };
+    let typed: Vec<String> = folders
+        .iter()
+        .take(MOST_LINES)
+        .map(|folder| render::shell_word(&folder.display().to_string()))
+        .collect();
+    let next = match redact {
+        true => String::new(),
+        false => format!(" with: chmod -t {}", typed.join(" ")),
+    };
+    Some(format!(
+        "{what} the sticky bit, so no member can publish, fold notes or restore over what another \
+         one made; their owner, or root, takes it away{next}"
+    ))
 }
 
 /// A text with commands that can be copied; without the base directory if that is hidden.

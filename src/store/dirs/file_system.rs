@@ -1,12 +1,14 @@
 //! What a file system is and what it allows, for `doctor`.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use serde::Serialize;
 
 use super::fs_kind::{FsKind, fs_kind_and_reason};
 use super::mounts::Mount;
+use crate::model::name::REGISTRY_DIR;
 
 /// Mount options that change what is safe or visible. Others are left out: they may hold names of
 /// users and hosts.
@@ -27,6 +29,28 @@ const OPTIONS: [&str; 15] = [
     "errors",
     "actimeo",
 ];
+
+/// Folders of a registry, and of its trash, that have the sticky bit: in them no user may replace or
+/// unlink what another one has made. Sorted; what cannot be read is left out.
+pub fn sticky_folders(base: &Path) -> Vec<PathBuf> {
+    let registry = base.join(REGISTRY_DIR);
+    let mut found = vec![registry.clone()];
+    let below = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path()).collect()
+    };
+    let inner = below(&registry);
+    let removals = below(&registry.join("trash"));
+    found.extend(inner);
+    found.extend(removals);
+    found.retain(|path| {
+        // Links are not followed: what they lead to is not the registry's.
+        let stat = path.symlink_metadata();
+        stat.is_ok_and(|stat| stat.is_dir() && stat.mode() & 0o1000 != 0)
+    });
+    found.sort();
+    found
+}
 
 /// A file system, and what this user may do at a path on it. `None` is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

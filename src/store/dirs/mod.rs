@@ -25,7 +25,7 @@ pub(super) use emptied::{may_empty, may_empty_in};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{born, identify, is_dangling, split};
 #[cfg(feature = "cli")]
-pub use file_system::{FileSystem, umask};
+pub use file_system::{FileSystem, sticky_folders, umask};
 pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};
 pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};

@@ -208,7 +208,8 @@ impl InboxFolder {
                     true => self.move_to_refused(&read.name, refused_name(&read.name)),
                     false => unlinkat(&self.fd, &read.name, AtFlags::empty())
                         .map(|()| Finished::Unlinked)
-                        .map_err(|errno| StorageError::io("deleting", &path, errno)),
+                        .map_err(|errno| crate::disk::or_sticky(&self.fd, &self.path, errno))
+                        .map_err(|error| StorageError::io("deleting", &path, error)),
                 }
             }
             _ => Ok(Finished::Left),
@@ -248,7 +249,9 @@ impl InboxFolder {
             }
             to = refused_name(&to);
         }
-        renameat(&self.fd, name, &refused, &*to).map_err(|errno| io("moving a file to", errno))?;
+        renameat(&self.fd, name, &refused, &*to)
+            .map_err(|errno| crate::disk::or_sticky(&self.fd, &self.path, errno))
+            .map_err(|error| StorageError::io("moving a file to", &path, error))?;
         // If this move is lost, the row of the file keeps it from being folded twice.
         let _ = fsync(&refused);
         Ok(Finished::SetAside(to))

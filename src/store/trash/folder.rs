@@ -96,7 +96,10 @@ impl TrashFolder {
     pub(super) fn unlink(&self, name: &str) -> Result<(), StorageError> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(StorageError::io("deleting", &self.path.join(name), errno)),
+            Err(errno) => {
+                let error = disk::or_sticky(&self.fd, &self.path, errno);
+                Err(StorageError::io("deleting", &self.path.join(name), error))
+            }
         }
     }
 

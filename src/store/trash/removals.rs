@@ -166,7 +166,10 @@ impl Trash {
             // Another process has removed it.
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-            Err(errno) => Err(StorageError::io("deleting", &path, errno)),
+            Err(errno) => {
+                let error = disk::or_sticky(&self.fd, &self.path, errno);
+                Err(StorageError::io("deleting", &path, error))
+            }
         }
     }
 }
