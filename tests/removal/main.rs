@@ -12,6 +12,7 @@ mod child;
 mod consolidated;
 mod containers;
 mod deleted;
+mod exchanged;
 mod foreign;
 mod inner;
 mod keep;

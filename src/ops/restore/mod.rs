@@ -27,11 +27,14 @@
 //! only an empty folder gives way, and a row without data becomes what the removed one was. Folders
 //! above an old path that are gone are made again as they were.
 //!
-//! Each user that may have put an item into the trash must be able to write in the folder that it
-//! returns to; see [`Claim`]. A restore unlinks nothing but its own note and, after the commit,
-//! metadata of groups that stands at its place with the same bytes, if that is all that is left.
+//! An item that is not the one that the manifest names stays, and all of its removal with it; see
+//! `exchanged`. Each user that may have put an item into the trash must be able to write in the
+//! folder that it returns to; see [`Claim`]. A restore unlinks nothing but its own note and, after
+//! the commit, metadata of groups that stands at its place with the same bytes, if that is all that
+//! is left.
 
 use std::cmp::Reverse;
+mod exchanged;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,6 +42,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::exchanged::Identities;
 use self::parts::{Item, Move, RowBack, WayBack};
 use crate::catalog::{Catalog, Change, RemovalView};
 use crate::error::Error;
@@ -578,6 +582,7 @@ fn way_back(
     let named = manifest.as_ref().map(ManifestItems::by_number);
     let named = named.unwrap_or_default();
     let mut back = WayBack::default();
+    let identities = Identities::default();
     let mut items = part.items.clone();
     if let (true, Some(folder)) = (part.is_whole, folder) {
         // All their artifacts are back, and something beside them had no place.
@@ -626,6 +631,9 @@ fn way_back(
             .copied()
             // What the manifest says counts only if it agrees with the rows.
             .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
+        if let (Some((named, _)), Some(manifest)) = (named, &manifest) {
+            identities.require_same(folder, manifest, (named, entry), &rows)?;
+        }
         let item = TrashItem {
             item: number,
             path,

@@ -1,7 +1,7 @@
 //! What is asked of the metadata of an array at a known path.
 
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use crate::model::key::Kind;
 use crate::model::size::ByteCount;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
+use crate::store::trash::TrashFolder;
 
 /// Modification time of the metadata of an array, or of a checkpoint, at `path` below the base
 /// directory. `None` if there is no data, and for containers, which change with what is in them.
@@ -41,6 +42,44 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
                 detail: damage.detail,
             }),
         },
+    }
+}
+
+/// When the metadata of an array in an item of the trash was written, or a checkpoint that is one;
+/// that of an array also if it is damaged. `part`: its path in the item, `at`: where it was, relative
+/// to the base directory. `None` if it is not there.
+///
+/// # Errors
+/// [`StorageError::Io`] if it cannot be read.
+pub fn trashed_written_at(
+    folder: &TrashFolder,
+    item: u32,
+    part: &Path,
+    at: &Path,
+    kind: Kind,
+) -> Result<Option<Timestamp>, StorageError> {
+    let path = match part.as_os_str().is_empty() {
+        true => PathBuf::from(item.to_string()),
+        false => Path::new(&item.to_string()).join(part),
+    };
+    let full = folder.path().join(&path);
+    let reading = |errno: Errno| StorageError::io("reading", &full, errno);
+    if kind.is_file() {
+        return match stat_below(&folder.fd, path) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                Ok(Some(marker::modified(&stat)))
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(reading(errno)),
+        };
+    }
+    let Some(inner) = folder.part(item, part)? else {
+        return Ok(None);
+    };
+    match pyramid::probe(inner.as_fd(), Path::new("."), Some(at), Memory::default()) {
+        Ok(marker) => Ok(marker.map(|marker| marker.written_at)),
+        Err(MarkerError::Damaged(damage)) => Ok(Some(damage.marker.written_at)),
+        Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full, error)),
     }
 }
 

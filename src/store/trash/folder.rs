@@ -23,8 +23,8 @@ use crate::disk;
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
-    EntryId, EntryType, IfAbsent, Name, descend, device_of, identify, move_in, move_onto_empty,
-    move_out, open_folder, split,
+    EntryId, EntryType, IfAbsent, Name, descend, device_of, identify, is_local, move_in,
+    move_onto_empty, move_out, open_folder, split,
 };
 use crate::store::error::StorageError;
 
@@ -399,6 +399,13 @@ impl TrashFolder {
             }
         }
         Ok(strangers)
+    }
+
+    /// Whether the trash is on a file system that is known to be on this host alone, which keeps
+    /// the numbers of inodes.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        is_local(self.fd.as_fd())
     }
 
     /// Whether an item is here.

@@ -139,7 +139,7 @@ impl TrashFolder {
     pub(in crate::store) fn part(
         &self,
         item: u32,
-        part: &str,
+        part: impl AsRef<Path>,
     ) -> Result<Option<OwnedFd>, StorageError> {
         self.inner(&Path::new(&item.to_string()).join(part))
     }
