@@ -199,6 +199,10 @@ fn what_another_host_seals_and_scores_is_taken_in_by_the_keeper() {
     let file = regex::Regex::new(r"node2-\d+-[0-9a-f]+").unwrap();
     let text = file.replace_all(&text, "[FILE]");
     assert_transcript!("hosts_noted", without_age(&text));
+    // Nothing had failed there.
+    let history = on(&world, "node1", "history --json");
+    assert!(history.contains("noted on node2"), "{history}");
+    assert!(!history.contains("could not be written"), "{history}");
 }
 
 /// What a newcomer types: on the keeper, and at once on another host.

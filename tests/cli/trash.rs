@@ -146,6 +146,20 @@ fn what_has_no_counterpart_is_restored_beside_a_new_container() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_restore_is_named_with_its_row() {
+    let world = World::scanned();
+    let metadata = fs::read(world.base.join(ARRAY).join(".zarray")).unwrap();
+    world.transcript("rm --run mito --iteration 1000 --trash --yes -q");
+    fs::create_dir_all(world.base.join(ARRAY)).unwrap();
+    fs::write(world.base.join(ARRAY).join(".zarray"), metadata).unwrap();
+    let text = world.transcript("scan -q\nrestore --run mito");
+    let there = "there: a prediction (present), recorded at ";
+    assert!(text.contains(there) && text.contains("exit 3"), "{text}");
+    let see = format!("see: dalsegno show [BASE]/{ARRAY}");
+    assert!(text.contains(&see), "{text}");
+}
+
+#[test]
 fn what_the_registry_does_not_know_is_restored_by_the_id_of_its_removal() {
     let world = World::scanned();
     let notes = world.base.join("er/validation.zarr/notes");
