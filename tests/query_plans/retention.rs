@@ -2,7 +2,6 @@
 
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
-use dalsegno::model::key::Kind;
 use dalsegno::retention::Metric;
 use dalsegno::testing::{Selected, statements};
 use rusqlite::Connection;
