@@ -106,6 +106,7 @@ impl PinView<'_> {
                 kind,
                 written_at: Timestamp(row.get(3)?),
                 bytes: row.get::<_, Option<u64>>(4)?.map(ByteCount),
+                recorded_at: Timestamp(row.get(5)?),
             }))
         };
         self.catalog

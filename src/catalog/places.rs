@@ -51,6 +51,8 @@ pub struct PinnedPlace {
     pub written_at: Timestamp,
     /// Bytes of the data, if they were counted.
     pub bytes: Option<ByteCount>,
+    /// When the row was recorded.
+    pub recorded_at: Timestamp,
 }
 
 /// Places of present rows, at most as many as the last value says.
@@ -106,7 +108,7 @@ pub(super) fn pinned() -> Query {
     with_conditions(&filter, now, |conditions| {
         format!(
             "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array), \
-             a.kind_id, a.written_at, a.bytes \
+             a.kind_id, a.written_at, a.bytes, a.recorded_at \
              FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
              LEFT JOIN container ON container.id = a.container_id{} \
              WHERE a.written_at IS NOT NULL AND a.state <> 0{conditions}",

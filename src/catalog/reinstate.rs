@@ -25,8 +25,8 @@ pub(super) const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 \
      FROM removal AS r INDEXED BY removal_open CROSS JOIN removed AS d \
        ON d.removal_id = r.id AND d.artifact_id = ?1 \
      WHERE r.state < 2 AND d.restored_at IS NULL)";
-pub(super) const MARK_ITEM_RESTORED: &str = "UPDATE removed SET restored_at = ?3 \
-     WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
+pub(super) const MARK_ITEM_RESTORED: &str = "UPDATE removed INDEXED BY removed_item \
+     SET restored_at = ?3 WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
 
 /// Binds an artifact by the pins that bind another.
 pub(super) const BIND_TOO: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \

@@ -51,8 +51,8 @@ pub(super) const PATH_OF_ITEM: &str = "SELECT path FROM moved WHERE removal_id =
 pub(super) const OF_ITEM: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM (SELECT removed.*, artifact_id AS id FROM removed \
-        WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL) AS a \
+    " FROM (SELECT removed.*, artifact_id AS id \
+        FROM removed INDEXED BY removed_item WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL) AS a \
      LEFT JOIN run ON run.id = a.run_id LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
@@ -81,7 +81,7 @@ pub(super) const REMOVED_FROM: &str = concat!(
 pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
      FROM removal AS r INDEXED BY removal_open CROSS JOIN moved AS m ON m.removal_id = r.id \
      WHERE r.state < 2 AND r.state = 0 AND EXISTS (SELECT 1 FROM removed AS d \
-       WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
+       INDEXED BY removed_item WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
      ORDER BY m.removal_id, m.item";
 
 /// Bytes on disk of what lies in the trash, or apparent ones if these were never counted.

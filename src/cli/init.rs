@@ -114,14 +114,15 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
     // Not the nearest parent with a registry, as for other commands: a new one is made here.
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
+    if !command.here {
+        ask(context, &base)?;
+    }
+    // Afterwards: it begins a progress bar, which would be drawn over the question.
     let options = context
         .options()
         .single_host(command.single_host)
         .keeper(command.keeper)
         .shared(command.shared);
-    if !command.here {
-        ask(context, &base)?;
-    }
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     // Only these print a result; for people, the messages below say it.

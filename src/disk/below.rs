@@ -33,6 +33,25 @@ pub(crate) fn open_below(
     path.into_with_c_str(|path| open_c(parent.as_fd(), path, flags))
 }
 
+/// Opens a subfolder of an open folder, by its name, that is on the same mount: what is mounted
+/// there, also a part of the same file system, is not what the folder holds. Where the kernel cannot
+/// tell, it is opened.
+///
+/// # Errors
+/// `XDEV` if something is mounted there; `LOOP` or `NOTDIR` if it is a link. Others as the system
+/// gives them.
+pub(crate) fn open_on_mount(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    if !is_walked() {
+        match openat2(parent.as_fd(), name, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            opened => return opened,
+        }
+    }
+    openat(parent, name, flags, Mode::empty())
+}
+
 /// Looks at what is at a path below an open folder; a link is looked at itself. A path of several
 /// names takes three system calls.
 ///

@@ -28,7 +28,7 @@ mod whose;
 
 #[cfg(feature = "testing")]
 pub use below::WITHOUT_OPENAT2;
-pub(crate) use below::{open_below, stat_below};
+pub(crate) use below::{open_below, open_on_mount, stat_below};
 pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
 pub use confine::is_available as can_confine;

@@ -15,6 +15,7 @@ pub mod remove;
 pub(crate) mod rename;
 pub(crate) mod rest;
 pub(crate) mod restore;
+mod restored_rows;
 pub(crate) mod scan;
 pub(crate) mod seal;
 pub(crate) mod site;

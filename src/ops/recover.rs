@@ -37,7 +37,6 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::artifact::{Artifact, State};
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
@@ -46,6 +45,7 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
 use crate::ops::rename::{self, RenameState};
 use crate::ops::rest;
+use crate::ops::restored_rows::{complete_restore, has_row, rows_of};
 use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
     TrashFolder, TrashItem, entry_at,
@@ -199,7 +199,15 @@ pub(crate) fn settle_pending(
                 continue;
             }
         }
-        match settle(catalog, base, &id, now, reason) {
+        let settled = settle(catalog, base, &id, now, reason).and_then(|settled| match settled {
+            // A restore of which all had come back is over now, and its folder goes.
+            Settled::Undone => {
+                settle(catalog, base, &id, now, reason)?;
+                Ok(Settled::Undone)
+            }
+            settled => Ok(settled),
+        });
+        match settled {
             Ok(Settled::Undone) => recovery.undone.push(id),
             Ok(Settled::Occupied(what)) => {
                 recovery.undone.push(id);
@@ -752,48 +760,4 @@ fn roll_back_restore(
     } else {
         Settled::Nothing
     })
-}
-
-/// Whether an artifact at or below a path has a row.
-fn has_row(change: &Change<'_>, path: &str) -> Result<bool, Error> {
-    let place = remove::checked_item(path, |_| true)?;
-    let rows = match &place.array {
-        None => change.in_container(&place.container)?,
-        Some(array) => {
-            let mut rows = change.below_array(&place.container, array)?;
-            rows.extend(change.at(&place)?);
-            rows
-        }
-    };
-    Ok(!rows.is_empty())
-}
-
-/// Ends the restore of an item whose path has a row again: its former rows come back beside those
-/// that are new.
-fn complete_restore(
-    change: &Change<'_>,
-    id: &RemovalId,
-    rows: &[Artifact],
-    now: Timestamp,
-) -> Result<(), Error> {
-    for row in rows {
-        match change.at(&row.location())? {
-            None => change.reinstate(id, row.id, now)?,
-            Some(at) if matches!(at.state, State::Reserved | State::Missing) => {
-                change.reinstate_over(id, row, now)?;
-            }
-            Some(_) => change.mark_restored(id, row.id, now)?,
-        }
-    }
-    Ok(())
-}
-
-/// The artifacts of an item of a note, or of the part of it that is meant, that the catalog has in
-/// the trash.
-fn rows_of(change: &Change<'_>, id: &RemovalId, item: &TrashItem) -> Result<Vec<Artifact>, Error> {
-    let mut rows = change.of_item(id, item.item)?;
-    if item.part.is_some() {
-        rows.retain(|row| Path::new(&row.location().path()).starts_with(&item.path));
-    }
-    Ok(rows)
 }

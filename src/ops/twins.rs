@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::catalog::{Catalog, PinView, PinnedPlace};
 use crate::error::Error;
-use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::layout;
@@ -84,8 +84,28 @@ pub(crate) fn refusal(row: &Artifact, owner: &Artifact) -> Error {
     }
 }
 
-/// Data that a removal is about: what it is called by, its path and its kind.
-pub(crate) type Given<T> = (T, String, Kind);
+/// Data that a removal is about.
+pub(crate) struct Given<'a, T> {
+    /// What it is called by.
+    of: T,
+    path: String,
+    kind: Kind,
+    /// Its row, if it has one.
+    row: Option<&'a Artifact>,
+}
+
+impl<T> Given<'_, T> {
+    /// Whether what is at its path, of this time, may have been another row's when that was recorded.
+    /// Data that a row has had since then is its own: many files may have one time, as those of an
+    /// archive do.
+    fn may_be_of(&self, place: &PinnedPlace) -> bool {
+        self.row.is_none_or(|row| {
+            let is_later = row.origin == Origin::Scanned
+                && (row.recorded_at, row.id) > (place.recorded_at, place.id);
+            is_later || row.written_at != Some(place.written_at)
+        })
+    }
+}
 
 /// Finds what is, by its time, the data of a pinned row whose own place is without it: a folder
 /// above it, or the array itself, was renamed by hand, and the pin binds the old name. Gives for
@@ -93,21 +113,21 @@ pub(crate) type Given<T> = (T, String, Kind);
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be read.
-pub(crate) fn of_pinned_rows<T>(
+pub(crate) fn of_pinned_rows<'a, T>(
     base: &Base,
     pins: &PinView<'_>,
-    given: impl Iterator<Item = Given<T>>,
+    given: impl Iterator<Item = Given<'a, T>>,
 ) -> Result<Vec<(T, String, PinnedPlace)>, Error> {
     if !pins.has_pins()? {
         return Ok(Vec::new());
     }
-    let mut due: HashMap<Timestamp, Vec<Given<T>>> = HashMap::new();
-    for (of, path, kind) in given {
+    let mut due: HashMap<Timestamp, Vec<Given<'a, T>>> = HashMap::new();
+    for one in given {
         // What is gone or cannot be read is the business of the other checks.
-        if !kind.is_container()
-            && let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), kind)
+        if !one.kind.is_container()
+            && let Ok(Some(written_at)) = store::written_at(base, Path::new(&one.path), one.kind)
         {
-            due.entry(written_at).or_default().push((of, path, kind));
+            due.entry(written_at).or_default().push(one);
         }
     }
     let mut places: Vec<PinnedPlace> = Vec::new();
@@ -122,10 +142,11 @@ pub(crate) fn of_pinned_rows<T>(
     for place in places {
         let alike = due.get_mut(&place.written_at);
         let (mut fits, mut at_home) = (Vec::new(), false);
-        for (number, (_, path, kind)) in alike.iter().flat_map(|all| all.iter()).enumerate() {
-            at_home |= *path == place.path;
-            if kind.is_file() == place.kind.is_file()
-                && has_bytes(base, place.kind, place.bytes, path)
+        for (number, one) in alike.iter().flat_map(|all| all.iter()).enumerate() {
+            at_home |= one.path == place.path;
+            if one.kind.is_file() == place.kind.is_file()
+                && one.may_be_of(&place)
+                && has_bytes(base, place.kind, place.bytes, &one.path)
             {
                 fits.push(number);
             }
@@ -139,8 +160,8 @@ pub(crate) fn of_pinned_rows<T>(
         }
         let Some(alike) = alike else { continue };
         for number in fits.into_iter().rev() {
-            let (of, path, _) = alike.swap_remove(number);
-            found.push((of, path, place.clone()));
+            let one = alike.swap_remove(number);
+            found.push((one.of, one.path, place.clone()));
         }
     }
     Ok(found)
@@ -175,7 +196,12 @@ pub(crate) fn unknown_pinned_elsewhere(
     let given = paths.map(|path| {
         // What no artifact is named like may be an array all the same.
         let kind = layout::parse(&path).map_or(Kind::Array, |key| key.kind());
-        ((), path, kind)
+        Given {
+            of: (),
+            path,
+            kind,
+            row: None,
+        }
     });
     let found = of_pinned_rows(base, pins, given)?;
     let first = found.first();
@@ -185,8 +211,13 @@ pub(crate) fn unknown_pinned_elsewhere(
 }
 
 /// A row as data that a removal is about.
-pub(crate) fn given(row: &Artifact) -> Given<ArtifactId> {
-    (row.id, row.location().path(), row.key.kind())
+pub(crate) fn given(row: &Artifact) -> Given<'_, ArtifactId> {
+    Given {
+        of: row.id,
+        path: row.location().path(),
+        kind: row.key.kind(),
+        row: Some(row),
+    }
 }
 
 fn refused(

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
 use super::error::StorageError;
@@ -140,7 +140,11 @@ impl<'a> AbsenceCheck<'a> {
         if self.folder != folder {
             // PATH needs no right to read the folder.
             let flags = OFlags::PATH | OFlags::DIRECTORY;
-            self.opened = open_below(&self.base.fd, folder, flags);
+            self.opened = match open_below(&self.base.fd, folder, flags) {
+                // A link is no folder either, but what it leads to may be there.
+                Err(Errno::NOTDIR) if is_link(self.base, folder) => Err(Errno::LOOP),
+                opened => opened,
+            };
             folder.clone_into(&mut self.folder);
         }
         let found = match &self.opened {
@@ -149,6 +153,11 @@ impl<'a> AbsenceCheck<'a> {
         };
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
+}
+
+fn is_link(base: &Base, path: &str) -> bool {
+    stat_below(&base.fd, path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 impl AsFd for Base {

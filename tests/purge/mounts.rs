@@ -90,8 +90,29 @@ pub(crate) fn with_mounts(base: &Path) {
     assert_eq!(report.skipped.len(), 1);
     assert_eq!(report.skipped[0].code, "mount-point");
     unmount(&path.join("0/0"));
-    registry.remove_artifact(&target(ARRAY)).unwrap();
+    // Mounted after it was moved, as in a folder that a mount of another process lies in.
+    let kept = crate::kept();
+    let kept = registry
+        .remove_target(&target(ARRAY), &kept, &Silent)
+        .unwrap();
+    let item = base
+        .join(TRASH)
+        .join(kept.removal.unwrap().as_str())
+        .join("0");
+    for inside in ["0/0", "", "0"] {
+        mount(&kinds[1].1, &item.join(inside));
+        let report = registry.empty_trash(None, &Silent).unwrap();
+        assert!(other.join("precious").exists(), "{inside}");
+        assert!(!report.purge.is_done, "{inside}");
+        unmount(&item.join(inside));
+        if !item.exists() {
+            break;
+        }
+        fs::create_dir_all(item.join("0/0")).unwrap();
+    }
+    registry.empty_trash(None, &Silent).unwrap();
     assert!(other.join("precious").exists());
+    assert_eq!(names(&base.join(TRASH)), [""; 0]);
     assert_eq!(count(&registry), 0);
     say("well");
 }

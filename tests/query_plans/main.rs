@@ -101,6 +101,7 @@ fn statements_of_removals_search() {
                 .filter(|line| line.contains(" removed ") || line.contains(" d "))
             {
                 let is_bound = line.contains("PRIMARY KEY (removal_id=?")
+                    || line.contains("INDEX removed_item (removal_id=? AND item=?)")
                     || line.contains("INDEX removed_path (container_id=?");
                 assert!(is_bound, "{sql}\n{plan:#?}");
             }

@@ -13,7 +13,7 @@ fn statements_of_a_rebuild_search() {
             ),
             (
                 "reinstate::MARK_ITEM_RESTORED",
-                &["SEARCH removed USING PRIMARY KEY (removal_id=?"][..],
+                &["SEARCH removed USING INDEX removed_item (removal_id=? AND item=?)"][..],
             ),
             (
                 "reinstate::IS_KEPT",

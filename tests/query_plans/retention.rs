@@ -170,6 +170,19 @@ fn restores_are_counted_by_their_index() {
     }
 }
 
+/// The rows of an item are found by it: a removal may have as many items as a catalog has rows, and
+/// each is asked for.
+#[test]
+fn rows_of_an_item_are_found_by_its_number() {
+    for connection in [empty(), pinned()] {
+        for name in ["removals::OF_ITEM", "removals::KEPT_ITEMS"] {
+            let plan = plan(&connection, &sql(name));
+            let found = "removed_item (removal_id=? AND item=?)";
+            assert!(plan.iter().any(|line| line.contains(found)), "{plan:#?}");
+        }
+    }
+}
+
 /// What is pinned is found from the pins: runs without any are not gone through.
 #[test]
 fn what_is_pinned_is_found_from_the_runs_that_have_pins() {

@@ -3,7 +3,8 @@
 //! The tree is walked by descriptors: a folder is opened from its parent's descriptor with
 //! `O_NOFOLLOW`, and every name is unlinked relative to the descriptor of the folder that it was
 //! read from. So a folder that is swapped for a link is never followed, and no path is ever
-//! longer than one name. A folder on another device is refused before anything in it is touched.
+//! longer than one name. A folder on another device, or on which anything is mounted, is refused
+//! before anything in it is touched.
 //!
 //! # Bounds
 //! A folder stays open until its subfolders are gone. If that would take more descriptors than

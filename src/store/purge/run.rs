@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::claims::Claims;
 use super::report::{INNER_REGISTRY, PurgeOptions, PurgeReport};
 use super::tree::Dir;
-use crate::disk::is_registry;
+use crate::disk::{is_registry, open_on_mount};
 use crate::model::progress::{Monitor, Progress};
 use crate::store::dirs::{
     Name, device_of, holds_registry, is_in_memory, may_have_folders, move_in, open_folder,
@@ -200,9 +200,13 @@ impl Worker<'_, '_> {
         name: &CStr,
         rounds: u32,
     ) -> Result<Option<Arc<Dir>>, Stopped> {
-        let fd = match open_folder(&parent.fd, name) {
+        let fd = match open_on_mount(&parent.fd, name) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::XDEV) => {
+                self.fail(parent, name, "something is mounted there".to_owned())?;
+                return Ok(None);
+            }
             // Replaced by a file or link since its name was read.
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let (inode, name) = (0, name.to_owned());
