@@ -139,6 +139,7 @@ fn as_version_3(base: &std::path::Path) {
         .execute_batch(
             "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
              DROP TABLE folded;
+             DROP INDEX removed_item;
              DROP VIEW artifact_view;
              ALTER TABLE removed DROP COLUMN content;
              ALTER TABLE removed DROP COLUMN metadata_id;
