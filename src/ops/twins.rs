@@ -96,10 +96,14 @@ pub(crate) struct Given<'a, T> {
 
 impl<T> Given<'_, T> {
     /// Whether what is at its path, of this time, may have been another row's when that was recorded.
-    /// Data that a row has had since then is its own: many files may have one time, as those of an
-    /// archive do.
+    /// Data that a row has had since then is its own, unless it is at the same place in another run:
+    /// many files may have one time, as those of an archive do.
     fn may_be_of(&self, place: &PinnedPlace) -> bool {
         self.row.is_none_or(|row| {
+            let in_run = self.path.strip_prefix(row.key.run().as_str());
+            if in_run.is_some_and(|in_run| place.path.ends_with(in_run)) {
+                return true;
+            }
             let is_later = row.origin == Origin::Scanned
                 && (row.recorded_at, row.id) > (place.recorded_at, place.id);
             is_later || row.written_at != Some(place.written_at)
