@@ -93,7 +93,7 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
 
 /// What a pin is about, as the Python side names it.
 enum Named {
-    Selected(Filter),
+    Selected(Box<Filter>),
     /// Each with whether it is a path, which may be that of a folder.
     Each(Vec<(Target, bool)>),
 }
@@ -111,7 +111,7 @@ impl Named {
                 let targets = targets.map(|(asked, is_path)| (asked.target(), is_path));
                 Some(Self::Each(targets.collect()))
             }
-            (Some(selection), None) => Some(Self::Selected(selection.filter(py, base)?)),
+            (Some(selection), None) => Some(Self::Selected(Box::new(selection.filter(py, base)?))),
             // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
             (None, None) => None,
         })
@@ -119,7 +119,7 @@ impl Named {
 
     fn find(self, registry: &Registry) -> Result<PinSelection> {
         let targets = match self {
-            Self::Selected(filter) => return Ok(PinSelection::Filter(filter)),
+            Self::Selected(filter) => return Ok(PinSelection::Filter(*filter)),
             Self::Each(targets) => targets,
         };
         let exact = |(target, is_path): (Target, bool)| match (target, is_path) {
