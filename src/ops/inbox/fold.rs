@@ -45,7 +45,6 @@ use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
-use crate::model::shell::shell_word;
 use crate::ops::refresh;
 use crate::ops::seal::takes_word;
 use crate::ops::twins::Owners;
@@ -511,16 +510,11 @@ impl Read {
         let of = path.as_ref().map(|path| format!(" of {}", path.display()));
         let of = of.unwrap_or_default();
         let Actor { user, host, .. } = &self.who.actor;
-        let next = path.filter(|_| reason == STALE).map(|path| {
-            let path = shell_word(&path.display().to_string());
-            format!(
-                "; if it is whole, seal it again with: dalsegno seal {path}; then delete the file"
-            )
-        });
-        format!(
-            "{what}{of} by {user} on {host}: {reason}{}",
-            next.unwrap_or_default()
-        )
+        let next = match path.is_some() && reason == STALE {
+            true => "; if it is whole, seal it again, then delete the file",
+            false => "",
+        };
+        format!("{what}{of} by {user} on {host}: {reason}{next}")
     }
 
     /// The key of the data that the note is about.
