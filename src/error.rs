@@ -157,7 +157,7 @@ pub enum Error {
         .path.display()
     )]
     LostInTrash {
-        /// Where it was before the removal.
+        /// Its path before the removal.
         path: PathBuf,
         /// The removal that took it.
         removal: RemovalId,

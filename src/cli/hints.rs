@@ -42,7 +42,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
     if hint == Hint::ShareFolder {
         return Some(or_skip(text(hint).to_owned(), may_skip));
     }
-    // A removal makes its plan anew.
+    // Running a removal again makes another plan.
     if hint == Hint::PlanAgain && may_skip {
         let next = "it came since the question, so nothing was removed; to see what would go now, \
                     and answer that: run the same command again";

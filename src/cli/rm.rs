@@ -32,7 +32,7 @@ use crate::store::{Notice, NoticeClass};
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
 
-/// How often a removal that nobody is asked about is planned, beside a training that writes.
+/// How often a removal with `--yes` is planned, if a training writes meanwhile.
 const MOST_ROUNDS: usize = 5;
 
 /// What a removal that did not come about leaves.
