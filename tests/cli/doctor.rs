@@ -389,3 +389,32 @@ fn a_report_begins_with_a_verdict() {
     assert!(first(&text).contains("no registry"), "{text}");
     assert!(!text.contains("all is well"), "{text}");
 }
+
+#[test]
+fn damaged_and_missing_arrays_are_part_of_the_verdict() {
+    let world = World::scanned();
+    for damaged in ["1000/crop1/prediction", "1000/crop2/prediction"] {
+        let path = format!("mito/validation.zarr/{damaged}/.zarray");
+        fs::write(world.base.join(path), "{").unwrap();
+    }
+    fs::remove_dir_all(world.base.join("er/validation.zarr/500/crop1/prediction")).unwrap();
+    // The catalog answers, so what no command has looked at is not known.
+    assert!(world.transcript("doctor").contains("all is well"));
+    world.transcript("refresh --all");
+    let text = world.transcript("doctor --table");
+    let text = text.replace("\nout|  ", "").replace("  ", " ");
+    assert!(!text.contains("all is well"), "{text}");
+    for says in [
+        "2 recorded artifacts are damaged (their metadata cannot be read); see why with: dalsegno \
+         verify; list with: dalsegno list --state damaged",
+        "1 recorded artifact is missing (its data is gone); see why with: dalsegno verify; list \
+         with: dalsegno list --state missing",
+        "exit 4",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    let (report, code, said) = report(&mut world.call(""));
+    assert_eq!(report["registry"]["counts"]["damaged"], 2);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("list --state damaged"), "{said}");
+}

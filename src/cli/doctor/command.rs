@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Covers the program, the machine, file systems and their free space, the catalog, counts, who
 /// holds the lock, interrupted removals, leftovers in the trash, the inbox. If the registry cannot
 /// be opened, the report includes the error, and the exit code is that of the error. Changes
-/// nothing. Exit code 4 if something is pending, or wrong, as a full disk.
+/// nothing. Exit code 4 if something is pending, or wrong, as a full disk or damaged arrays.
 ///
 /// The report contains no passwords and no command lines, and of the environment only
 /// DALSEGNO_BASE, DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies
@@ -299,6 +299,14 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         let text = "see what is wrong in the inbox with: dalsegno verify";
         wrong.push(hint(context, command, text));
     }
+    let counts = report.registry.as_ref().map(|registry| &registry.counts);
+    let not_whole = counts.map(not_whole).unwrap_or_default();
+    let is_not_whole = !not_whole.is_empty();
+    wrong.extend(
+        not_whole
+            .into_iter()
+            .map(|text| hint(context, command, &text)),
+    );
     // Whatever the error: the report is what explains it.
     let written = write(context, command, &report, &wrong)?;
     let lists = [
@@ -322,12 +330,34 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             && !is_readable
             && !is_full
             && !is_sticky
-            && !is_closed =>
+            && !is_closed
+            && !is_not_whole =>
         {
             Ok(())
         }
         None => Err(Failure::Findings),
     }
+}
+
+/// Says how many artifacts are damaged or missing by the catalog, and what shows them; the disk is
+/// not looked at.
+fn not_whole(counts: &CatalogCounts) -> Vec<String> {
+    let of = [
+        (counts.damaged, "damaged", "metadata cannot be read"),
+        (counts.missing, "missing", "data is gone"),
+    ];
+    let some = of.into_iter().filter(|(count, ..)| *count > 0);
+    some.map(|(count, state, why)| {
+        let (are, whose) = match count {
+            1 => ("artifact is", "its"),
+            _ => ("artifacts are", "their"),
+        };
+        format!(
+            "{count} recorded {are} {state} ({whose} {why}); see why with: dalsegno verify; list \
+             with: dalsegno list --state {state}"
+        )
+    })
+    .collect()
 }
 
 /// Says of the disks of the catalog and the base directory which have no space for a change.
