@@ -3,8 +3,11 @@
 //! These steps are taken until it fits: bars are left out; columns without a value on the page are
 //! left out; what all cells of a column of text have in common is folded; the last column, if it is
 //! prose, is wrapped over several lines; long cells of text are cut; columns are left out, the
-//! least important first. What is left is always as narrow as the terminal, because a terminal
-//! wraps lines in the middle of words.
+//! least important first, but those that tell rows apart stay as long as cells can be cut further.
+//! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
+//! words.
+
+use std::collections::BTreeSet;
 
 use unicode_width::UnicodeWidthStr;
 
@@ -78,13 +81,9 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
         });
     };
     narrow(page, READABLE);
-    for name in heads.minor {
-        if page.width() > limit {
-            page.shown
-                .retain(|&index| index == 0 || heads.columns[index].0 != *name);
-        }
-    }
+    page.leave_out_minor(heads, limit, |page, index| !page.tells_apart(heads, index));
     narrow(page, SHORTEST);
+    page.leave_out_minor(heads, limit, |_, _| true);
     while page.width() > limit && page.shown.len() > 1 {
         page.shown.pop();
     }
@@ -103,6 +102,42 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
 impl Page {
     fn width(&self) -> usize {
         total(&self.shown, &self.widths)
+    }
+
+    /// Leaves out minor columns that may go, the least important first, until the page fits.
+    fn leave_out_minor(
+        &mut self,
+        heads: &Heads,
+        limit: usize,
+        may_go: impl Fn(&Self, usize) -> bool,
+    ) {
+        for name in heads.minor {
+            let mut named = self.shown.iter().skip(1);
+            let named = named.find(|&&index| heads.columns[index].0 == *name);
+            if let Some(&index) = named
+                && self.width() > limit
+                && may_go(self, index)
+            {
+                self.shown.retain(|&other| other != index);
+            }
+        }
+    }
+
+    /// Whether rows would look alike without a column. Minor numbers, such as sizes, say nothing of
+    /// what a row is about.
+    fn tells_apart(&self, heads: &Heads, index: usize) -> bool {
+        let says_what = |column: usize| {
+            let (name, align) = &heads.columns[column];
+            *align != Align::Right || !heads.minor.contains(&name.as_str())
+        };
+        let distinct = |without: Option<usize>| {
+            let shown = |&column: &usize| says_what(column) && Some(column) != without;
+            let columns: Vec<usize> = self.shown.iter().copied().filter(shown).collect();
+            let cells = |row: &Vec<String>| columns.iter().map(|&at| row[at].clone()).collect();
+            let rows: BTreeSet<Vec<String>> = self.rows.iter().map(cells).collect();
+            rows.len()
+        };
+        says_what(index) && distinct(Some(index)) < distinct(None)
     }
 
     /// Takes columns of the terminal from the widest of those that may be narrower, until the page
@@ -151,16 +186,22 @@ pub(super) fn total(shown: &[usize], widths: &[usize]) -> usize {
     cells + GAP * shown.len().saturating_sub(1)
 }
 
-/// Text in lines of at most this width; a longer word is not cut.
+/// Text in lines of at most this width, broken between words. A path that is longer is broken after
+/// a `/`; what is longer still is not broken.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
+        let mut gap = " ";
+        let may_break = |c: char| c == '/' && word.width() > width;
+        for part in word.split_inclusive(may_break) {
+            match lines.last_mut() {
+                Some(line) if line.width() + gap.len() + part.width() <= width => {
+                    line.push_str(gap);
+                    line.push_str(part);
+                }
+                _ => lines.push(part.to_owned()),
             }
-            _ => lines.push(word.to_owned()),
+            gap = "";
         }
     }
     lines

@@ -15,13 +15,8 @@ const ELLIPSIS: char = '…';
 /// `Watershed…(id=3…)` and `Watershed…(id=4…)`.
 pub(super) fn fold_column(rows: &mut [Vec<String>], index: usize) {
     for family in families(rows, index) {
-        let folds = Folds::of(
-            &family
-                .iter()
-                .map(|&row| rows[row][index].as_str())
-                .collect(),
-        );
-        if let Some(folds) = folds {
+        let cells = family.iter().map(|&row| rows[row][index].as_str());
+        if let Some(folds) = Folds::of(&cells.collect()) {
             for row in family {
                 rows[row][index] = folds.fold(&rows[row][index]);
             }
@@ -71,8 +66,19 @@ impl Folds {
         })
     }
 
+    fn middle<'a>(&self, cell: &'a str) -> &'a str {
+        &cell[self.prefix.len()..cell.len() - self.suffix.len()]
+    }
+
+    /// What differs alone, and signs for what is common.
+    fn bare(&self, cell: &str) -> String {
+        let sign = |part: &str| if part.is_empty() { "" } else { "…" };
+        let middle = self.middle(cell);
+        format!("{}{middle}{}", sign(&self.prefix), sign(&self.suffix))
+    }
+
     fn fold(&self, cell: &str) -> String {
-        let middle = &cell[self.prefix.len()..cell.len() - self.suffix.len()];
+        let middle = self.middle(cell);
         let (prefix, suffix) = (fold_prefix(&self.prefix), fold_suffix(&self.suffix));
         format!("{prefix}{middle}{suffix}")
     }
@@ -149,26 +155,50 @@ fn shorter(text: &str, folded: String) -> String {
     }
 }
 
-/// Cuts the cells of a column to a width: their middle, unless more of them differ if they lose
-/// their end or their beginning.
+/// Cuts the cells of a column to a width. Of their end, middle and beginning, and of all that they
+/// have in common, that is left out without which most of them differ, in all that they differ in.
 pub(super) fn cut_column(rows: &mut [Vec<String>], index: usize, width: usize) {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     for family in families(rows, index) {
-        if family.iter().all(|&row| rows[row][index].width() <= width) {
+        let cells: Vec<&str> = family
+            .iter()
+            .map(|&row| rows[row][index].as_str())
+            .collect();
+        if cells.iter().all(|cell| cell.width() <= width) {
             continue;
         }
-        let differing = |lose: &Lose| {
-            let cells = family
-                .iter()
-                .map(|&row| cut(&rows[row][index], width, *lose));
-            cells.collect::<BTreeSet<_>>().len()
-        };
+        let folds = Folds::of(&cells.iter().copied().collect());
+        let middle = |cell| folds.as_ref().map_or("", |folds| folds.middle(cell));
+        let bare = |cell: &&str| folds.as_ref().map(|folds| folds.bare(cell));
+        let whole: Vec<String> = cells.iter().map(|&cell| cell.to_owned()).collect();
+        let bare: Option<Vec<String>> = cells.iter().map(bare).collect();
+        let ways = bare.iter().chain([&whole]).flat_map(|texts| {
+            let loses = [Lose::Start, Lose::End, Lose::Middle];
+            let all = |lose| texts.iter().map(move |text| cut(text, width, lose));
+            loses.map(|lose| {
+                (
+                    all(lose).collect::<Vec<String>>(),
+                    Some(texts) == bare.as_ref(),
+                )
+            })
+        });
         // Of equals, `max_by_key` gives the last.
-        let lose = [Lose::Start, Lose::End, Lose::Middle]
-            .into_iter()
-            .max_by_key(differing)
-            .unwrap_or(Lose::Middle);
-        for row in family {
-            rows[row][index] = cut(&rows[row][index], width, lose);
+        let best = ways.max_by_key(|(way, is_bare)| {
+            let distinct: BTreeSet<&String> = way.iter().collect();
+            // The first word of a family may be all that tells it from another one.
+            let alike = distinct
+                .iter()
+                .filter(|cell| taken.contains(**cell))
+                .count();
+            let mut pairs = way.iter().zip(&cells);
+            let is_whole = pairs.all(|(cut, cell)| cut.contains(middle(cell)));
+            // Where the differing part must be cut too, as much of it as can be stays.
+            (distinct.len() - alike, is_whole, is_whole != *is_bare)
+        });
+        let best = best.map_or_else(Vec::new, |(way, _)| way);
+        for (row, cell) in family.into_iter().zip(best) {
+            taken.insert(cell.clone());
+            rows[row][index] = cell;
         }
     }
 }
@@ -325,5 +355,16 @@ mod tests {
             ["long/1/n…", "long/2/n…"]
         );
         assert_eq!(cut(["日本語の名前です", "a"], 8), ["日…です", "a"]);
+        // What is common goes first, also if it was folded before.
+        let folded = [
+            "Watershed…(id=3, bias=0.75…)",
+            "Watershed…(id=31, bias=0.5…)",
+        ];
+        assert_eq!(cut(folded, 16), ["…=3, bias=0.75…)", "…=31, bias=0.5…)"]);
+        assert_eq!(cut(folded, 12), ["…3, b…=0.75…", "…31, …s=0.5…"]);
+        // Another word at the start may be all that tells cells apart.
+        let other = ["Watershed…(id=3, x…)", "Threshold…(id=3, x…)"];
+        let cut = cut(other, 10);
+        assert_ne!(cut[0], cut[1]);
     }
 }

@@ -321,4 +321,54 @@ mod tests {
             "then names lose their middle"
         );
     }
+
+    #[test]
+    fn what_tells_rows_apart_is_left_out_last() {
+        const KINDS: &[Column] = &[
+            Column("RUN", Align::Text),
+            Column("KIND", Align::Left),
+            Column("DATASET", Align::Text),
+            Column("STATE", Align::Left),
+        ];
+        let render = |kinds: [&str; 2], limit: usize| {
+            let mut out = Vec::new();
+            let heads = Heads::new(KINDS, &["KIND", "STATE"]);
+            let mut table = Table::new(heads, false, Room::Columns(limit));
+            for kind in kinds {
+                let row = ["affinities", kind, "a/long/name", "present"];
+                table
+                    .push(row.map(str::to_owned).to_vec(), &mut out)
+                    .unwrap();
+            }
+            table.finish(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            render(["raw", "raw"], 36).lines().next(),
+            Some("RUN         DATASET      STATE"),
+            "the least important first"
+        );
+        let heading = |limit| {
+            render(["raw", "gt"], limit)
+                .lines()
+                .next()
+                .map(str::to_owned)
+        };
+        assert_eq!(heading(33).as_deref(), Some("RUN         KIND  DATASET"));
+        assert_eq!(heading(24).as_deref(), Some("RUN       KIND  DATASET"));
+        for limit in 1..50 {
+            for line in render(["raw", "gt"], limit).lines() {
+                assert!(line.width() <= limit.max(3), "{limit}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_broken_between_its_names() {
+        assert_eq!(
+            wrap("of run/validation.zarr/1000/raw and 3 more", 20),
+            ["of run/", "validation.zarr/", "1000/raw and 3 more"]
+        );
+        assert_eq!(wrap("a/b c/d", 4), ["a/b", "c/d"]);
+    }
 }
