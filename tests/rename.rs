@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::score::Score;
 use dalsegno::{
-    PinSelection, Registry, RemoveOptions, RenameOptions, RestoreTarget, ScanOptions, ScoreQuery,
-    Target, VerifyOptions,
+    Options, PinSelection, Registry, RemoveOptions, RenameOptions, RestoreTarget, ScanOptions,
+    ScoreQuery, Target, VerifyOptions,
 };
 use tempfile::TempDir;
 
@@ -772,9 +773,12 @@ fn what_a_pin_binds_under_an_old_name_is_not_removed_under_the_new_one() {
 #[test]
 fn what_is_pinned_under_two_names_follows_neither_and_stays() {
     let (folder, registry) = three_runs();
+    // Bound before there was anything else: since then no pin would be taken.
+    let key = dalsegno::model::layout::parse("tmp/validation.zarr/7/v/prediction").unwrap();
+    registry.record(&key).unwrap();
+    pin(&registry, "on-the-way", Filter::default().runs(["tmp"]));
     mv(folder.path(), "a", "tmp");
     scan(&registry);
-    pin(&registry, "on-the-way", Filter::default().runs(["tmp"]));
     mv(folder.path(), "tmp", "d");
     for is_scanned in [false, true] {
         if is_scanned {
@@ -888,6 +892,94 @@ fn a_run_of_which_less_is_elsewhere_is_named_with_its_count() {
     );
     scan(&registry);
     assert!(found(&registry).contains(&"moved b".to_owned()));
+}
+
+/// Makes a registry whose rows say that data was seen an hour from now, so later than any folder
+/// here was made.
+fn an_hour_later(base: &Path) -> Registry {
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap().as_millis()).unwrap();
+    let clock = FixedClock(Timestamp(now).plus(Duration::from_secs(3600)));
+    Options::new().clock(clock).create(base).unwrap().0
+}
+
+/// In an unpacked archive all files may have one time. A run of it that is deleted is not the one
+/// beside it, which was there before the row of the deleted one was made.
+#[test]
+fn a_deleted_run_of_an_archive_with_one_time_is_no_other_run_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in ["a", "b"] {
+        for iteration in [1, 2] {
+            let path = format!("{run}/validation.zarr/{iteration}/v/prediction");
+            write_at(folder.path(), &path, 1);
+        }
+    }
+    let registry = an_hour_later(folder.path());
+    scan(&registry);
+    pin(&registry, "p", Filter::default().runs(["a"]));
+    let before = rows(&registry);
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    let gone = [
+        "row-without-data a/validation.zarr/1/v/prediction",
+        "row-without-data a/validation.zarr/2/v/prediction",
+    ];
+    assert_eq!(found(&registry), gone);
+    // The row of a deleted run is no reason to refuse a word about another.
+    let other = Target::Path("b/validation.zarr/1/v/prediction".into());
+    registry.seal(&other).unwrap();
+    repair(&registry);
+    let after = rows(&registry);
+    for (path, (id, _, pins)) in before {
+        assert_eq!((after[&path].0, &after[&path].2), (id, &pins), "{path}");
+    }
+}
+
+#[test]
+fn a_pin_of_the_new_name_is_named_with_what_frees_the_rows() {
+    let (folder, registry) = three_runs();
+    // Bound before there was anything else: since then no pin would be taken.
+    let key = dalsegno::model::layout::parse("d/validation.zarr/7/v/prediction").unwrap();
+    registry.record(&key).unwrap();
+    pin(&registry, "new-name", Filter::default().runs(["d"]));
+    let before = bound(folder.path(), &registry);
+    mv(folder.path(), "a", "d");
+    scan(&registry);
+    let report = registry.verify(&Filter::default(), VerifyOptions::new(), &Silent);
+    let findings = report.unwrap().findings;
+    let first = findings.first().unwrap();
+    assert_eq!((first.class.as_str(), first.path.as_str()), ("moved", "a"));
+    let command = "dalsegno unpin new-name";
+    assert!(first.detail.contains(command), "{}", first.detail);
+    assert!(repair(&registry).contains(&"moved".to_owned()));
+    assert_nothing_goes(folder.path(), &registry);
+    registry.unpin(&"new-name".parse().unwrap(), None).unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(bound(folder.path(), &registry), before);
+}
+
+/// As a version before this one took it.
+#[test]
+fn a_seal_under_the_new_name_goes_to_the_row_that_follows() {
+    let (folder, registry) = three_runs();
+    let before = rows(&registry);
+    mv(folder.path(), "a", "d");
+    scan(&registry);
+    drop(registry);
+    let catalog = folder.path().join(".dalsegno/catalog.sqlite3");
+    let connection = rusqlite::Connection::open(catalog).unwrap();
+    let sealed = "UPDATE artifact SET sealed_at = 1700000000000, bytes = 38, files = 2 \
+                  WHERE run_id = (SELECT id FROM run WHERE name = 'd')";
+    assert_eq!(connection.execute(sealed, []).unwrap(), 2);
+    drop(connection);
+    let registry = Registry::open(folder.path()).unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    let rows = rows(&registry);
+    for iteration in [1, 2] {
+        let at = |run: &str| format!("{run}/validation.zarr/{iteration}/v/prediction");
+        let (id, _, pins) = &before[&at("a")];
+        assert_eq!(rows[&at("d")], (*id, true, pins.clone()));
+    }
+    assert_whole(&registry);
 }
 
 mod random {

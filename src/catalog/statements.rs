@@ -137,6 +137,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::PUT,
         scores::TAKE,
         scores::VALUE,
+        twins::OLDER_TWINS,
         twins::TWINS,
         undo::BIND_NUMBER,
         undo::LATER_ON_PINS,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::error::CatalogError;
 use super::lookup::BY_ID;
 use super::sqlite::file::Catalog;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
 
@@ -20,6 +20,13 @@ pub(super) const TWINS: &str = "SELECT other.id FROM artifact AS mine CROSS JOIN
        AND other.kind_id = mine.kind_id AND other.dataset_id IS mine.dataset_id \
        AND other.parameters_id IS mine.parameters_id \
      WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = ?2";
+
+/// Container by container, by the index of places: older rows of the same array, of the same time.
+pub(super) const OLDER_TWINS: &str = "SELECT other.id, container.path FROM artifact AS mine \
+     CROSS JOIN container \
+     CROSS JOIN artifact AS other ON other.container_id = container.id AND other.array = mine.array \
+     WHERE mine.id = ?1 AND other.written_at = mine.written_at AND other.state <> 0 \
+       AND (other.recorded_at, other.id) < (mine.recorded_at, mine.id)";
 
 /// Misses in a container after which its rows are not asked about any more: in a folder with the
 /// name of another, all data is that of the other.
@@ -73,6 +80,22 @@ impl Catalog {
         written_at: Timestamp,
     ) -> Result<Vec<Artifact>, CatalogError> {
         self.read_with(|connection| self.twins_on(connection, row, written_at))
+    }
+
+    /// Gives the older rows of the same array in other containers whose data has the time of a row:
+    /// their numbers and containers.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn older_twins(&self, row: &Artifact) -> Result<Vec<(ArtifactId, String)>, CatalogError> {
+        self.read("looking up an artifact", |connection| {
+            let mut statement = connection.prepare_cached(OLDER_TWINS)?;
+            let twins = statement.query_map(params![row.id.0], |row| {
+                Ok((ArtifactId(row.get(0)?), row.get(1)?))
+            })?;
+            twins.collect()
+        })
     }
 
     pub(super) fn twins_on(

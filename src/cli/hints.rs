@@ -285,8 +285,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "repair it or move it away, or ignore best links with --ignore-best-links"
         }
         Hint::FollowOrForce => {
-            "let rows, pins and scores follow their data with: dalsegno verify --repair; in rm, \
-             --force-pinned removes it all the same"
+            "let rows, pins and scores follow their data with: dalsegno verify --repair; if they \
+             cannot, take the rows of the old name out with: dalsegno rm OLD --force-pinned; given \
+             to the rm that was refused, --force-pinned removes the data all the same"
         }
         Hint::NameBackOrForce => {
             "give the folder its old name back with mv; or, if it is that of a run or a container, \

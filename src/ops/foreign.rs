@@ -132,18 +132,19 @@ fn refuse_first(catalog: &Catalog, base: &Base, rows: &[Artifact]) -> Result<(),
     }
     let by_id: HashMap<i64, &Artifact> = rows.iter().map(|row| (row.id.0, row)).collect();
     let looks = by_id.values().map(|row| refresh::look(row)).collect();
-    let mut owners = Owners::new(catalog, base);
-    let mut found = Vec::new();
+    let mut sights = Vec::new();
     store::look_at(base, WalkOptions::default(), &Silent, looks, |event| {
         if let Event::Looked(id, Some(seen)) = event
             && let Some(row) = by_id.get(&id)
-            && let Some(owner) = owners.of(row, seen.written_at)?
         {
-            found.push((row.path(), refusal(row, &owner)));
+            sights.push((*row, seen.written_at));
         }
         Ok::<_, Error>(())
     })?;
     // Threads report in any order.
-    let first = found.into_iter().min_by(|a, b| a.0.cmp(&b.0));
-    first.map_or(Ok(()), |(_, error)| Err(error))
+    sights.sort_by_cached_key(|(row, _)| row.path());
+    match Owners::new(catalog, base).first(sights)? {
+        Some((row, owner)) => Err(refusal(row, &owner)),
+        None => Ok(()),
+    }
 }

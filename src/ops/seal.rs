@@ -84,8 +84,8 @@ impl SealOptions {
 /// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
 /// cannot be read, [`StorageError::Changed`] if data changed in the meantime;
 /// [`Error::ChunksMissing`], [`Error::LevelsMissing`] and [`Error::ChunksUnknown`] if the options
-/// ask for complete arrays; [`Error::OfAnotherRun`] if the data of one is, by its time, that of
-/// another run's row. No artifact is sealed then.
+/// ask for complete arrays; [`Error::OfAnotherRun`] if the data of one is, by its time, that of a
+/// row of another run or container. No artifact is sealed then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,
@@ -96,12 +96,11 @@ pub(crate) fn seal(
 ) -> Result<(), Error> {
     let keys = artifacts.iter().map(|artifact| &artifact.key);
     let mut owners = Owners::new(catalog, base);
-    let whole = Sealing::new(base, keys, options, monitor).seen(|at, sight| {
-        let Some(row) = artifacts.get(at) else {
-            return Ok(());
-        };
-        match owners.of(row, sight.written_at)? {
-            Some(owner) => Err(twins::refusal(row, &owner)),
+    let whole = Sealing::new(base, keys, options, monitor).seen(|sights| {
+        let seen = sights.iter();
+        let seen = seen.filter_map(|(at, sight)| Some((artifacts.get(*at)?, sight.written_at)));
+        match owners.first(seen.collect())? {
+            Some((row, owner)) => Err(twins::refusal(row, &owner)),
             None => Ok(()),
         }
     })?;
@@ -135,13 +134,17 @@ pub(crate) fn notes(
     monitor: &dyn Monitor,
 ) -> Result<Vec<SealNote>, Error> {
     let sealing = Sealing::new(base, keys, options, monitor);
-    let whole = sealing.seen(|at, sight| {
-        let is_taken = sight.owner.is_none_or(|owner| takes_word(user, owner));
-        match keys.get(at) {
-            Some(key) if !is_taken => Err(Error::OfAnotherUser {
+    let whole = sealing.seen(|sights| {
+        let is_refused = |sight: &Observation| {
+            let owner = sight.owner;
+            owner.is_some_and(|owner| !takes_word(user, owner))
+        };
+        let refused = sights.iter().find(|(_, sight)| is_refused(sight));
+        match refused.and_then(|(at, _)| keys.get(*at)) {
+            Some(key) => Err(Error::OfAnotherUser {
                 path: sealing.path(key),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         }
     })?;
     let noted = keys.iter().zip(whole).map(|(key, (sight, content))| {
@@ -285,16 +288,15 @@ impl<'a> Sealing<'a> {
     }
 
     /// What the data of each is, and its content hash if the options ask for one. `check` is given
-    /// the number of each and what was seen, before anything is read.
+    /// the numbers of all and what was seen, before anything is read.
     fn seen(
         &self,
-        mut check: impl FnMut(usize, &Observation) -> Result<(), Error>,
+        mut check: impl FnMut(&[(usize, &Observation)]) -> Result<(), Error>,
     ) -> Result<Vec<(Observation, Option<ContentHash>)>, Error> {
         let mut check_all = |sights: &HashMap<i64, Observation>| {
             let numbered = (0..).zip(0..self.keys.len());
             let seen = numbered.filter_map(|(id, at)| Some((at, sights.get(&id)?)));
-            seen.into_iter()
-                .try_for_each(|(at, sight)| check(at, sight))
+            check(&seen.collect::<Vec<_>>())
         };
         // Look, read, look again: sizes and times that are equal before and after show that the
         // data did not change while it was read.

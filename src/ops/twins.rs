@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::catalog::{Catalog, PinView, PinnedPlace};
+use crate::catalog::{Catalog, CatalogError, PinView, PinnedPlace};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
@@ -15,6 +16,14 @@ use crate::store::{self, Base};
 /// Arrays of a container that were written again, after which its rows are not asked about any
 /// more: in a folder with the name of another, all data is that of the other.
 const MOST_MISSES: u32 = 16;
+/// Older rows of a container that are in their places, or of other files, after which its other rows
+/// are taken for such too.
+const MOST_OTHERS: u32 = 2;
+/// How long after its contents a file of metadata may last change by a writer that renames it to
+/// its place. A copy that keeps times changes when it is made.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
+/// How much older than the clock the times are that a file system gives.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 
 /// The row of another run whose data is, by its time, at the path of a row and not at its own.
 ///
@@ -43,6 +52,13 @@ pub(crate) struct Owners<'a> {
     base: &'a Base,
     /// Arrays that were written again and are no other row's, by container.
     misses: HashMap<String, u32>,
+    /// Arrays that are as their rows say and were looked for among older rows, by container.
+    looked_up: HashMap<String, u32>,
+    /// Older rows that are no owners, by container.
+    others: HashMap<String, u32>,
+    /// Older rows that were read.
+    #[cfg(test)]
+    read: usize,
 }
 
 impl<'a> Owners<'a> {
@@ -51,10 +67,38 @@ impl<'a> Owners<'a> {
             catalog,
             base,
             misses: HashMap::new(),
+            looked_up: HashMap::new(),
+            others: HashMap::new(),
+            #[cfg(test)]
+            read: 0,
         }
     }
 
+    /// The first of some rows, each with the time of the data at its path, whose data is another
+    /// row's, and that row.
+    ///
+    /// # Errors
     /// As [`owner`].
+    pub(crate) fn first<'r>(
+        &mut self,
+        mut seen: Vec<(&'r Artifact, Timestamp)>,
+    ) -> Result<Option<(&'r Artifact, Artifact)>, Error> {
+        // What a folder had when it was renamed is older than what was written there since. So the
+        // few rows of each container that are looked up are those of the oldest data.
+        seen.sort_by_key(|(row, written_at)| {
+            let is_as_known = row.written_at == Some(*written_at);
+            is_as_known.then_some((*written_at, row.id))
+        });
+        for (row, written_at) in seen {
+            if let Some(owner) = self.of(row, written_at)? {
+                return Ok(Some((row, owner)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`owner`]. Also the older row whose data, by its time and the files themselves, a scan
+    /// made this row of: its run or container was renamed by hand.
     ///
     /// # Errors
     /// As [`owner`].
@@ -63,10 +107,18 @@ impl<'a> Owners<'a> {
         row: &Artifact,
         written_at: Timestamp,
     ) -> Result<Option<Artifact>, Error> {
+        let container = row.location().container;
         if row.written_at == Some(written_at) {
-            return Ok(None);
+            let kind = row.key.kind();
+            let is_array = !kind.is_container() && !kind.is_file();
+            let looked_up = self.looked_up.entry(container).or_default();
+            if !is_array || row.origin != Origin::Scanned || *looked_up >= MOST_MISSES {
+                return Ok(None);
+            }
+            *looked_up += 1;
+            return self.renamed(row);
         }
-        let misses = self.misses.entry(row.location().container).or_default();
+        let misses = self.misses.entry(container).or_default();
         if *misses >= MOST_MISSES {
             return Ok(None);
         }
@@ -74,6 +126,71 @@ impl<'a> Owners<'a> {
         *misses += u32::from(owner.is_none());
         Ok(owner)
     }
+
+    /// The older row that is not in its place and whose data is at the path of a row.
+    fn renamed(&mut self, row: &Artifact) -> Result<Option<Artifact>, Error> {
+        let path = row.location().path();
+        for (id, container) in self.catalog.older_twins(row)? {
+            let others = self.others.entry(container).or_default();
+            if *others >= MOST_OTHERS {
+                continue;
+            }
+            #[cfg(test)]
+            {
+                self.read += 1;
+            }
+            let twin = match self.catalog.by_id(id) {
+                Ok(twin) => twin,
+                // Its own path and key disagree, so it says nothing of other paths.
+                Err(CatalogError::Row { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let is_owner = |twin: &Artifact| {
+                !is_at_home(self.base, twin)
+                    && is_same_file(self.base, twin, &path)
+                    && folders_above(row, twin).any(|new| {
+                        let changed = store::renamed_at(self.base, Path::new(&new));
+                        may_be_renamed_since(twin, changed)
+                    })
+            };
+            match twin.filter(is_owner) {
+                Some(twin) => return Ok(Some(twin)),
+                None => *others += 1,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The folders of a row that may have been renamed from those of another: its container, and its run
+/// if both are at the same place in their runs.
+fn folders_above(row: &Artifact, other: &Artifact) -> impl Iterator<Item = String> {
+    let below = |row: &Artifact| {
+        let path = row.location().path();
+        let below = path.strip_prefix(row.key.run().as_str());
+        below.map(str::to_owned)
+    };
+    let is_same_place = below(row).is_some() && below(row) == below(other);
+    let run = is_same_place.then(|| row.key.run().to_string());
+    [Some(row.location().container), run].into_iter().flatten()
+}
+
+/// Whether the metadata files at a path are those that a row was made of, and no copies.
+pub(crate) fn is_same_file(base: &Base, row: &Artifact, path: &str) -> bool {
+    // A rename of a folder above leaves this time as it was when the row was made.
+    let latest = match row.origin {
+        Origin::Scanned => Some(row.recorded_at),
+        // A row that was recorded is older than its data.
+        Origin::Recorded => row.written_at.map(|at| at.plus(WRITTEN_WITHIN)),
+    };
+    let changed = store::changed_at(base, Path::new(path));
+    changed.is_some_and(|at| at <= row.recorded_at || Some(at) <= latest)
+}
+
+/// Whether a folder, by when it last changed, may have got its name after a row was made. If not,
+/// both were there then: the files of an unpacked archive may have one time, in all of its runs.
+pub(crate) fn may_be_renamed_since(row: &Artifact, changed: Option<Timestamp>) -> bool {
+    changed.is_some_and(|at| at.plus(CLOCK_STEP) >= row.recorded_at)
 }
 
 /// The error that refuses a word about data that is another row's.
@@ -260,4 +377,52 @@ pub(crate) fn is_at_home(base: &Base, row: &Artifact) -> bool {
 fn is_written_at(base: &Base, path: &str, kind: Kind, at: Timestamp) -> bool {
     let seen = store::written_at(base, Path::new(path), kind);
     seen.is_ok_and(|seen| seen == Some(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::catalog::CatalogOptions;
+    use crate::model::filter::Filter;
+    use crate::model::progress::Silent;
+    use crate::{Registry, ScanOptions};
+
+    /// As an archive is unpacked: all files have one time, so each row has a twin in every run.
+    #[test]
+    fn rows_of_one_time_are_looked_up_some_of_each_container() {
+        const RUNS: usize = 12;
+        let folder = tempfile::tempdir().unwrap();
+        for run in 0..RUNS {
+            for iteration in 0..40 {
+                let path = format!("{run}/validation.zarr/{iteration}/v/prediction");
+                let array = folder.path().join(path);
+                fs::create_dir_all(&array).unwrap();
+                fs::write(array.join(".zarray"), "{}").unwrap();
+                let file = File::open(array.join(".zarray")).unwrap();
+                file.set_modified(UNIX_EPOCH).unwrap();
+            }
+        }
+        let registry = Registry::create(folder.path()).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
+        let rows = registry.select(&Filter::default()).unwrap();
+        assert_eq!(rows.len(), 40 * RUNS);
+        let path = folder.path().join(".dalsegno/catalog.sqlite3");
+        let options = CatalogOptions::default();
+        let catalog = Catalog::open(&path, folder.path(), None, options).unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        let mut owners = Owners::new(&catalog, &base);
+        let seen = rows.iter().map(|row| (row, row.written_at.unwrap()));
+        assert_eq!(owners.first(seen.collect()).unwrap(), None);
+        // One statement for each of these.
+        let looked_up: u32 = owners.looked_up.values().sum();
+        assert_eq!(looked_up, MOST_MISSES * 12);
+        assert!(
+            owners.read <= MOST_OTHERS as usize * RUNS,
+            "{}",
+            owners.read
+        );
+    }
 }

@@ -279,3 +279,111 @@ fn a_container_follows_after_a_scan_unless_a_pin_of_its_run_would_not() {
         assert_eq!(old.is_empty(), follows, "{to} {whole_run}");
     }
 }
+
+/// By the clock of the file system, which says when a file was last changed.
+fn runs_of_now() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::create(folder.path()).unwrap();
+    filled((folder, registry))
+}
+
+/// A scan that saw a run or container under its new name made rows of the data; no word about them
+/// is taken, because the rows of the old name could not follow then.
+#[test]
+fn no_word_is_taken_about_what_a_scan_saw_under_a_name_given_by_hand() {
+    for (from, to) in [
+        ("a", "d"),
+        ("a/validation.zarr", "a/v2.zarr"),
+        ("a/validation.zarr", "b/v2.zarr"),
+        ("a/validation.zarr", "d/validation.zarr"),
+    ] {
+        for is_written_on in [false, true] {
+            let (folder, registry) = runs_of_now();
+            let base = folder.path();
+            pin(&registry, "keep", &path("a", 1));
+            let id = get(&registry, &path("a", 1)).id;
+            fs::create_dir_all(base.join(to).parent().unwrap()).unwrap();
+            fs::rename(base.join(from), base.join(to)).unwrap();
+            let new = |n: i64| path("a", n).replacen(from, to, 1);
+            if is_written_on {
+                // A training goes on under the new name.
+                for iteration in 10..50 {
+                    write_aged(base, &new(iteration), days(1));
+                }
+            }
+            scan(&registry);
+            let rows: Vec<_> = registry
+                .select(&Filter::default())
+                .unwrap()
+                .into_iter()
+                .filter(|row| row.location().path().starts_with(&format!("{to}/")))
+                .collect();
+            let context = format!("{from} {to} {is_written_on}");
+            let sealed = registry.seal(&target(&new(1)));
+            assert_eq!(code(sealed), "of-another-run", "{context}");
+            for hash in [false, true] {
+                let options = SealOptions::new().hash(hash);
+                let sealed = registry.seal_many(&rows, options, &Silent);
+                assert_eq!(code(sealed), "of-another-run", "{context}");
+            }
+            let name = "x".parse().unwrap();
+            for rows in [vec![get(&registry, &new(2))], rows] {
+                let what = PinSelection::Artifacts(rows);
+                let pinned = registry.pin(&name, Some("figure"), &what);
+                assert_eq!(code(pinned), "of-another-run", "{context}");
+            }
+            if to.starts_with('d') {
+                let what = PinSelection::Filter(of_run("d"));
+                let pinned = registry.pin(&name, Some("figure"), &what);
+                assert_eq!(code(pinned), "of-another-run", "{context}");
+                let scored = registry.score(&[score("d", 1)]);
+                assert_eq!(code(scored), "of-another-run", "{context}");
+            }
+            if is_written_on {
+                registry.seal(&target(&new(10))).unwrap();
+            }
+            repair(&registry);
+            let row = get(&registry, &new(1));
+            assert_eq!(
+                (row.id, &row.pins[..]),
+                (id, &["keep".to_owned()][..]),
+                "{context}"
+            );
+            registry.seal(&target(&new(1))).unwrap();
+            pin(&registry, "x", &new(2));
+        }
+    }
+}
+
+#[test]
+fn a_noted_seal_of_what_a_scan_saw_under_a_name_given_by_hand_is_set_aside() {
+    let (folder, registry) = runs_of_now();
+    fs::rename(folder.path().join("a"), folder.path().join("d")).unwrap();
+    scan(&registry);
+    let inbox = Inbox::open(folder.path()).unwrap();
+    let keys = [key(&path("d", 1))];
+    inbox.seal(&keys, SealOptions::new(), &Silent).unwrap();
+    drop((registry, inbox));
+    let registry = Registry::open(folder.path()).unwrap();
+    assert_eq!(get(&registry, &path("d", 1)).sealed_at, None);
+    let refused = folder.path().join(".dalsegno/inbox/refused");
+    assert_eq!(fs::read_dir(refused).unwrap().count(), 1);
+}
+
+/// A copy has files of its own, whatever became of the original.
+#[test]
+fn a_copy_whose_original_is_gone_is_sealed_and_pinned() {
+    let (folder, registry) = runs_of_now();
+    for iteration in 1..=3 {
+        write_aged(
+            folder.path(),
+            &path("copy", iteration),
+            days(50 + u64::try_from(iteration).unwrap()),
+        );
+    }
+    scan(&registry);
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    registry.seal(&target(&path("copy", 1))).unwrap();
+    pin(&registry, "x", &path("copy", 2));
+    registry.score(&[score("copy", 3)]).unwrap();
+}

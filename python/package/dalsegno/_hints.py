@@ -141,8 +141,9 @@ WORDS: dict[str, str] = {
     "give-other-name": "give a name that no run, folder or removal has; see trash()",
     "end-training": "wait until the training has ended; or pass active=True if none is at work",
     "follow-or-force": (
-        "let rows, pins and scores follow their data with verify(repair=True); or remove it all "
-        "the same with force_pinned=True"
+        "let rows, pins and scores follow their data with verify(repair=True); if they cannot, "
+        "remove what is recorded under the old name with force_pinned=True; the same removes the "
+        "data after a refused removal"
     ),
     "name-back-or-force": (
         "give the folder its old name back; or, if it is that of a run or a container, let the "

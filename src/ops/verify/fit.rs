@@ -4,9 +4,8 @@
 //! time of their last change as it was when the row was made, and a copy does not. Whether rows say
 //! that their data is present or missing makes no difference.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
 
 use super::lost::{below, is_seen_array};
 use super::words::counted;
@@ -20,10 +19,6 @@ use crate::model::name::RunName;
 use crate::ops::scan;
 use crate::ops::twins;
 use crate::store::{self, Base};
-
-/// How long after its contents a file of metadata may last change by a writer that renames it to
-/// its place. A copy that keeps times changes when it is made.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The rows of a run, or of a container.
 pub(super) struct FolderRows {
@@ -78,8 +73,11 @@ pub(super) struct Fit {
     pub(super) is_proven: bool,
     /// Rows, as they are and as they become.
     pub(super) rows: Vec<(Artifact, Artifact)>,
-    /// Rows of scans that are about this data, and bind nothing.
+    /// Rows of scans that are about this data, and bind nothing. A seal of one goes to the row that
+    /// replaces it.
     pub(super) replaced: Vec<Artifact>,
+    /// Pins that bind such rows under their new names only. No row follows before they are gone.
+    pub(super) pins: BTreeSet<String>,
     /// Rows of other data at the paths, and whether each may be dropped.
     pub(super) occupants: Vec<(Artifact, bool)>,
 }
@@ -165,8 +163,10 @@ pub(super) fn fit(
         is_proven: true,
         rows: Vec::new(),
         replaced: Vec::new(),
+        pins: BTreeSet::new(),
         occupants: Vec::new(),
     };
+    let changed = store::renamed_at(base, Path::new(new));
     // Rows of scans about what was written again there.
     let mut rewritten = Vec::new();
     for row in &old.rows {
@@ -182,21 +182,25 @@ pub(super) fn fit(
         };
         let is_there = matches!(there, There::Own);
         let is_array = is_seen_array(row);
-        let is_proven = is_there && (!is_array || is_same_file(base, row, &place.path()));
+        let is_proven = is_there
+            && (!is_array
+                || twins::may_be_renamed_since(row, changed)
+                    && twins::is_same_file(base, row, &place.path()));
         if is_there && is_array {
             fit.arrays += 1;
             fit.is_proven &= is_proven;
         }
+        let mut sealed = None;
         match at(&place) {
             Ok(None) => {}
             // A scan took the data for new when it lay elsewhere, and it is back where it was.
             Ok(Some(other)) if is_there && is_later_copy_of(row, &other) => return Ok(None),
             Ok(Some(other)) => {
                 // A pin of the whole run binds both.
-                let is_bound = other.pins.iter().any(|pin| !row.pins.contains(pin));
-                let is_free = !is_bound && other.sealed_at.is_none();
-                let is_later = is_free
-                    && other.origin == Origin::Scanned
+                let pins = other.pins.iter().filter(|pin| !row.pins.contains(pin));
+                let pins: Vec<String> = pins.cloned().collect();
+                let is_free = pins.is_empty() && other.sealed_at.is_none();
+                let is_later = other.origin == Origin::Scanned
                     && (other.recorded_at, other.id) > (row.recorded_at, row.id);
                 // A row that says that this data is gone is about it all the same.
                 let is_of_this = matches!(other.state, State::Present | State::Missing)
@@ -209,13 +213,15 @@ pub(super) fn fit(
                     }
                     There::Own | There::Lacking => false,
                 };
-                if is_of_other && is_later {
+                if is_of_other && is_later && is_free {
                     rewritten.push(other);
                 } else if !is_of_this {
                     let is_free = is_free && !is_seen_array(&other);
                     fit.occupants.push((other, is_free));
                 } else if is_later && is_proven {
+                    fit.pins.extend(pins);
                     fit.adopted += usize::from(is_array);
+                    sealed = Some(other.clone()).filter(|other| other.sealed_at.is_some());
                     fit.replaced.push(other);
                 } else {
                     return Ok(None);
@@ -226,7 +232,12 @@ pub(super) fn fit(
         }
         let mut after = Artifact { key, ..row.clone() };
         match there {
-            There::Own => after.state = State::Present,
+            There::Own => {
+                after.state = State::Present;
+                if let (None, Some(sealed)) = (after.sealed_at, sealed) {
+                    after = sealed_as(after, sealed);
+                }
+            }
             There::Lacking => {}
             There::Other {
                 written_at,
@@ -269,6 +280,20 @@ fn written_again(row: Artifact, written_at: Option<Timestamp>) -> Artifact {
         content_hash: None,
         sealed_chunks: None,
         data_written_at: None,
+        ..row
+    }
+}
+
+/// A row with the seal that was given to the same data under its new name.
+fn sealed_as(row: Artifact, sealed: Artifact) -> Artifact {
+    Artifact {
+        size: sealed.size,
+        disk_bytes: sealed.disk_bytes,
+        chunks_there: sealed.chunks_there,
+        sealed_at: sealed.sealed_at,
+        content_hash: sealed.content_hash,
+        sealed_chunks: sealed.sealed_chunks,
+        data_written_at: sealed.data_written_at,
         ..row
     }
 }
@@ -317,16 +342,4 @@ fn there(base: &Base, row: &Artifact, path: &str) -> Option<There> {
             is_at_home,
         },
     })
-}
-
-/// Whether the metadata files at a path are those that a row was made of, and no copies.
-fn is_same_file(base: &Base, row: &Artifact, path: &str) -> bool {
-    // A rename of a folder above leaves this time as it was when the row was made.
-    let latest = match row.origin {
-        Origin::Scanned => Some(row.recorded_at),
-        // A row that was recorded is older than its data.
-        Origin::Recorded => row.written_at.map(|at| at.plus(WRITTEN_WITHIN)),
-    };
-    let changed = store::changed_at(base, Path::new(path));
-    changed.is_some_and(|at| at <= row.recorded_at || Some(at) <= latest)
 }

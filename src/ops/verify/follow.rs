@@ -169,7 +169,8 @@ impl Following<'_> {
             let Some(found) = fit(self.base, &rows, &rename.new, |place| change.at(place))? else {
                 return Ok(None);
             };
-            if !found.is_most() || !found.at_home.iter().all(|at| taken.contains(at)) {
+            let is_bound = !found.pins.is_empty();
+            if is_bound || !found.is_most() || !found.at_home.iter().all(|at| taken.contains(at)) {
                 return Ok(None);
             }
             exchange.rows.extend(found.rows.iter().cloned());

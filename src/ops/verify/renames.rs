@@ -15,6 +15,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::model::name::RunName;
+use crate::model::shell::shell_word;
 use crate::store::Base;
 
 /// Arrays of a folder by which others that have them too are looked for.
@@ -51,7 +52,7 @@ impl Rename {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) renames: Vec<Rename>,
-    /// Folders whose data may be elsewhere: the old one, the new ones, and what is not certain.
+    /// Folders whose data may be elsewhere: the old one, the new ones, and why no row follows.
     pub(super) uncertain: Vec<(String, Vec<String>, String)>,
 }
 
@@ -113,10 +114,16 @@ impl Renames<'_> {
                         None => is_pinned,
                     };
                     if is_bound && fit.at_home.is_empty() {
-                        found
-                            .uncertain
-                            .push((old.clone(), names, placed(&new, old, &fit)));
+                        found.uncertain.push((
+                            old.clone(),
+                            names,
+                            uncertain(&placed(&new, old, &fit)),
+                        ));
                     }
+                }
+                (Some((new, fit)), true) if !fit.pins.is_empty() => {
+                    let detail = pinned_there(&placed(&new, old, &fit), &fit);
+                    found.uncertain.push((old.clone(), names, detail));
                 }
                 (Some((new, fit)), true) => match self.pins_left_behind(&rows, &fit)? {
                     None => found.renames.push(Rename {
@@ -131,12 +138,16 @@ impl Renames<'_> {
                         let place = placed(&new, old, &fit);
                         let detail =
                             format!("{place}, where {pins}, a pin of its run, does not bind");
-                        found.uncertain.push((old.clone(), names, detail));
+                        found
+                            .uncertain
+                            .push((old.clone(), names, uncertain(&detail)));
                     }
                 },
                 (Some(_), false) => {
                     let detail = format!("its arrays may be in {}", names.join(" or in "));
-                    found.uncertain.push((old.clone(), names, detail));
+                    found
+                        .uncertain
+                        .push((old.clone(), names, uncertain(&detail)));
                 }
             }
         }
@@ -305,6 +316,7 @@ fn drop_shared(found: &mut Found) {
             rename.new,
             others.join(" and ")
         );
+        let detail = uncertain(&detail);
         found.uncertain.push((rename.old, vec![rename.new], detail));
     }
 }
@@ -340,7 +352,28 @@ fn drop_blocked(found: &mut Found) {
 fn among_others(rename: Rename) -> (String, Vec<String>, String) {
     let place = placed(&rename.new, &rename.old, &rename.fit);
     let detail = format!("{place}, where the rows are of other data");
-    (rename.old, vec![rename.new], detail)
+    (rename.old, vec![rename.new], uncertain(&detail))
+}
+
+/// What of a rename is not certain, with what follows from that.
+fn uncertain(detail: &str) -> String {
+    format!("{detail}; which is not certain, so its rows stay as they are")
+}
+
+/// Which pins have to go before rows follow to rows that a scan made, and that these pins bind.
+fn pinned_there(place: &str, fit: &Fit) -> String {
+    let pins: Vec<&str> = fit.pins.iter().map(String::as_str).collect();
+    let them = if pins.len() == 1 { "it" } else { "them" };
+    let commands: Vec<String> = pins
+        .iter()
+        .map(|pin| format!("dalsegno unpin {}", shell_word(pin)))
+        .collect();
+    format!(
+        "{place}, where {} binds rows that a scan made of them; the rows follow without {them}: {}, \
+         then repair again and pin the new name",
+        pins.join(", "),
+        commands.join("; ")
+    )
 }
 
 /// The paths that rows get by renames.

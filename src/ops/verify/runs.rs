@@ -73,7 +73,7 @@ impl Verify<'_> {
                 class: VerifyClass::Moved,
                 path: old.clone(),
                 artifact: None,
-                detail: format!("{detail}; which is not certain, so its rows stay as they are"),
+                detail: detail.clone(),
                 repair: None,
                 follows: None,
             });

@@ -104,6 +104,14 @@ pub fn changed_at(base: &Base, path: &Path) -> Option<Timestamp> {
     changed.max()
 }
 
+/// When what is at `path` last changed, its name included: a rename of a folder sets it. `None` if it
+/// cannot be looked at.
+#[must_use]
+pub fn renamed_at(base: &Base, path: &Path) -> Option<Timestamp> {
+    let stat = stat_below(base, path).ok()?;
+    Some(marker::changed(&stat))
+}
+
 /// Size in bytes of the metadata of the array at `path`; `None` if there is no array.
 ///
 /// # Errors

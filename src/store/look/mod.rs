@@ -28,7 +28,9 @@ pub use event::{Event, Expected, Look};
 pub use inside::{Inside, LookFor, look_inside};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};
-pub use metadata::{changed_at, file_bytes, metadata_bytes, trashed_written_at, written_at};
+pub use metadata::{
+    changed_at, file_bytes, metadata_bytes, renamed_at, trashed_written_at, written_at,
+};
 pub use names::{NameIn, names_in};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};
