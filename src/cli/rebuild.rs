@@ -7,12 +7,14 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Output, Threads, Verbose};
-use super::render;
+use super::opening::MOST_LINES;
+use super::render::{self, total_text};
 use super::selection;
 use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
+use crate::model::removal::{Removal, RemovalState};
 use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
 use crate::registry::Registry;
@@ -199,10 +201,25 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
         render::count(scan.arrays, "array"),
     ));
     context.settled(registry, &report.undone, &report.purged);
-    if !report.removals.is_empty() {
-        let many = render::count(report.removals.len(), "removal");
-        let id = match report.removals.as_slice() {
-            [id] => id.to_string(),
+    let trash = registry.trash().unwrap_or_default();
+    let (kept, begun): (Vec<_>, Vec<_>) = trash
+        .iter()
+        .partition(|removal| removal.state == RemovalState::Kept);
+    // Nobody else says that what was removed and is half gone does not come back.
+    for removal in begun.iter().take(MOST_LINES) {
+        context.say(&context.with_base(&being_purged(registry, removal)));
+    }
+    if begun.len() > MOST_LINES {
+        let more = render::count(begun.len() - MOST_LINES, "other removal");
+        let hint = context.with_base("unlink the rest with: dalsegno trash empty");
+        context.say(&format!("so it is with {more}; {hint}"));
+    }
+    let is_new = |removal: &&&Removal| report.removals.contains(&removal.id);
+    let added: Vec<_> = kept.iter().filter(is_new).collect();
+    if !added.is_empty() {
+        let many = render::count(added.len(), "removal");
+        let id = match added.as_slice() {
+            [removal] => removal.id.to_string(),
             _ => "ID".to_owned(),
         };
         context.say(&context.with_base(&format!(
@@ -211,6 +228,22 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
         )));
     }
     context.say(&context.with_base("check it against the disk with: dalsegno verify"));
+}
+
+/// Says that a removal cannot be restored, because its purge has begun, and how to end that.
+fn being_purged(registry: &Registry, removal: &Removal) -> String {
+    let id = &removal.id;
+    format!(
+        "removal {id} is being purged and cannot be restored; what is left to unlink of {} ({}) is in \
+         {}: dalsegno trash empty {id}",
+        render::count(removal.artifacts, "artifact"),
+        total_text(&removal.total),
+        registry
+            .base()
+            .join(".dalsegno/trash")
+            .join(id.as_str())
+            .display(),
+    )
 }
 
 /// What a rebuild began with, or might have.

@@ -9,6 +9,7 @@ pub(crate) mod left_alone;
 pub(crate) mod others;
 pub(crate) mod rebuild;
 mod rebuild_start;
+mod rebuild_trash;
 pub(crate) mod recover;
 pub(crate) mod refresh;
 pub mod remove;

@@ -17,10 +17,11 @@
 //! A folder in the trash that the backup does not know is a removal that was made after it, or one
 //! that a crash interrupted before its commit; only the lost catalog could distinguish them. So it
 //! is entered as kept, and everything in it can be restored. If its unlinking has begun, it was
-//! committed, because nothing is unlinked before the commit: the purge goes on. If the thing that a
-//! manifest names is at its old path, by its inode, it was never moved or was restored: it gets the
-//! row that the manifest has. A manifest is input: one that is inconsistent is reported, and none
-//! of it is entered or moved.
+//! committed, because nothing is unlinked before the commit: the purge goes on. What is at an old
+//! path then counts as restored only if it has the time of what was taken: otherwise that was
+//! unlinked, and something else was written since. If the thing that a manifest names is at its old
+//! path, by its inode, it was never moved or was restored: it gets the row that the manifest has. A
+//! manifest is input: one that is inconsistent is reported, and none of it is entered or moved.
 //!
 //! An item that the backup has as kept leaves its folder only by a restore, until its unlinking
 //! begins. So an item that is absent was restored, and its row comes back as it was if something is
@@ -34,7 +35,6 @@
 //!
 //! Locks: the turn to write of the old catalog, from the start to the end.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,12 +42,12 @@ use serde::Serialize;
 
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Change, Durability, KeptItem, OpenRemoval,
-    PUBLISHED_FILE, Replacing, Salvaged, Selected,
+    self, Catalog, CatalogError, CatalogOptions, Durability, PUBLISHED_FILE, Replacing, Salvaged,
+    Selected,
 };
 use crate::error::Error;
 use crate::model::actor::Agent;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::State;
 use crate::model::causes::with_causes;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};
@@ -55,15 +55,13 @@ use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
-use crate::model::removal::{RemovalId, RemovalState};
+use crate::model::removal::RemovalId;
 use crate::ops::rebuild_start::{PublishedCopy, Start, check, is_its_own};
+use crate::ops::rebuild_trash::TrashReading;
 use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
-use crate::ops::remove::manifest;
 use crate::ops::scan::{self, ScanOptions, ScanReport};
-use crate::store::{
-    self, Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
-};
+use crate::store::Base;
 
 pub use crate::ops::rebuild_start::RefusedBackup;
 
@@ -80,9 +78,6 @@ pub enum RebuildFrom {
     /// The disk alone: pins, scores and history are lost.
     Disk,
 }
-
-/// Most names that are reported of a folder in the trash.
-const MOST_STRANGERS: usize = 100;
 
 /// How to rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -137,7 +132,8 @@ pub struct RebuildReport {
     pub copy_set_aside: Option<PathBuf>,
     /// Newer backups that are not sound, and a published copy that is not to be used.
     pub refused: Vec<RefusedBackup>,
-    /// Removals in the trash that the backup did not know.
+    /// Removals in the trash that the backup did not know: kept and restorable, or, if their purge
+    /// had begun, being purged or purged.
     pub removals: Vec<RemovalId>,
     /// Removals that a crash had interrupted and whose data is back at its path.
     pub undone: Vec<RemovalId>,
@@ -275,12 +271,20 @@ impl Rebuilding<'_> {
         };
         // Before recovery, which takes removals that the catalog does not know for interrupted ones
         // and puts their data back.
-        let left_alone = self.settle_trash(&catalog, &mut report)?;
+        let reading = TrashReading {
+            base: self.base,
+            clock: self.clock,
+            catalog: &catalog,
+        };
+        let read = reading.settle()?;
+        report.removals = read.removals;
+        report.problems = read.problems;
         let now = self.clock.now();
         let recovery = recover::recover(&catalog, self.base, now, Some("rebuild"))?;
         report.undone = recovery.undone;
         report.purged = recovery.purged;
         // Recovery reports the folders that were just left alone once more.
+        let left_alone = read.left_alone;
         let is_new = |problem: &String| !left_alone.iter().any(|id| problem.contains(id.as_str()));
         report
             .problems
@@ -398,317 +402,6 @@ impl Rebuilding<'_> {
         Ok(None)
     }
 
-    /// Says why this user may not open a folder in the trash, or a file in it, and what its owner
-    /// can type; `None` if rights are not the cause.
-    fn closed(&self, error: &Error) -> Option<String> {
-        let Error::Storage(storage) = error else {
-            return None;
-        };
-        let path = storage.path().strip_prefix(self.base.path()).ok()?;
-        let why = || store::why_unreadable(self.base, path).unwrap_or_else(|| with_causes(error));
-        storage.is_permission().then(why)
-    }
-
-    /// Makes the removals of the catalog agree with the trash. Returns those that it leaves alone.
-    fn settle_trash(
-        &self,
-        catalog: &Catalog,
-        report: &mut RebuildReport,
-    ) -> Result<Vec<RemovalId>, Error> {
-        let mut left_alone = Vec::new();
-        let mut problems = Vec::new();
-        let trash = Trash::open(self.base)?;
-        let folders = match &trash {
-            Some(trash) => trash.list()?.0,
-            None => Vec::new(),
-        };
-        let mut kept: BTreeMap<RemovalId, Vec<KeptItem>> = BTreeMap::new();
-        catalog.kept_items(|item| {
-            kept.entry(item.removal.clone()).or_default().push(item);
-            Ok::<_, Error>(())
-        })?;
-        for (id, items) in &kept {
-            let folder = match &trash {
-                Some(trash) => trash.folder(id).map_err(Error::from),
-                None => Ok(None),
-            };
-            let settled = folder.and_then(|folder| {
-                catalog.change(self.new_operation(), |change| {
-                    self.settle_kept(change, id, items, folder.as_ref())
-                })
-            });
-            if let (Err(error), Some(trash)) = (&settled, &trash)
-                && let Some(why) = self.closed(error)
-            {
-                let path = trash.folder_path(id);
-                problems.push(format!(
-                    "{}: {why}; the new catalog has this removal as the backup has it, whatever \
-                     was restored or unlinked since",
-                    path.display()
-                ));
-                left_alone.push(id.clone());
-                continue;
-            }
-            settled?;
-        }
-        let Some(trash) = trash else {
-            return Ok(left_alone);
-        };
-        for id in folders {
-            // Kept ones are settled above; recovery settles the others.
-            if catalog.removal(&id)?.is_some() {
-                continue;
-            }
-            let folder = trash.folder(&id).map_err(Error::from);
-            let entered = folder.and_then(|folder| match folder {
-                None => Ok(Entered::ByRecovery),
-                Some(folder) => catalog.change(self.new_operation(), |change| {
-                    self.enter(catalog, change, &id, &folder)
-                }),
-            });
-            let entered = match entered {
-                Err(error) if is_of_another_type(&error) => Entered::No(with_causes(&error)),
-                Err(error) => match self.closed(&error) {
-                    Some(why) => Entered::Closed(why),
-                    // A later open may read it, and take it for a removal that was interrupted: so
-                    // that ends the rebuild.
-                    None => return Err(error),
-                },
-                Ok(entered) => entered,
-            };
-            let path = trash.folder_path(&id);
-            let path = path.display();
-            match entered {
-                Entered::Yes { strangers } => {
-                    if !strangers.is_empty() {
-                        let names = strangers.join(", ").escape_debug().to_string();
-                        report.problems.push(format!(
-                            "{path} holds what its manifest does not name: {names}; look at it \
-                             before the trash is emptied"
-                        ));
-                    }
-                    report.removals.push(id);
-                }
-                Entered::ByRecovery => {}
-                Entered::No(why) => {
-                    problems.push(format!("{path}: {why}; it is left alone"));
-                    left_alone.push(id);
-                }
-                Entered::Closed(why) => {
-                    // As recovery does with what no catalog explains.
-                    problems.push(format!(
-                        "{path}: {why}; the new catalog lacks this removal, so the next command \
-                         that writes and may open the folder takes it for an interrupted one, and \
-                         puts back what it can"
-                    ));
-                    left_alone.push(id);
-                }
-            }
-        }
-        let more = problems.len().saturating_sub(recover::MOST_OF_OTHERS);
-        problems.truncate(recover::MOST_OF_OTHERS);
-        report.problems.extend(problems);
-        if more > 0 {
-            // Other users can put any number there.
-            let more = format!("{more} more folders in the trash are left alone");
-            report.problems.push(more);
-        }
-        Ok(left_alone)
-    }
-
-    /// Records which items of a kept removal left the trash, and reinstates the rows of those that
-    /// were restored.
-    fn settle_kept(
-        &self,
-        change: &Change<'_>,
-        id: &RemovalId,
-        items: &[KeptItem],
-        folder: Option<&TrashFolder>,
-    ) -> Result<(), Error> {
-        let now = self.clock.now();
-        let is_purging = folder.map_or(Ok(false), TrashFolder::is_purging)?;
-        for item in items {
-            let is_here = match folder {
-                Some(folder) => folder.has(item.item)?,
-                None => false,
-            };
-            let is_gone = self.base.is_absent(&item.path);
-            // Parts of it may have been restored since the backup.
-            if is_here {
-                for row in change.of_item(id, item.item)? {
-                    if self.has_left(folder, &item.path, item.item, &row)? {
-                        change.reinstate_over(id, &row, now)?;
-                    }
-                }
-            }
-            // Of what unlinking took, nothing is restored.
-            if is_here || (is_gone && (is_purging || folder.is_none())) {
-                continue;
-            }
-            if !is_gone {
-                for row in change.of_item(id, item.item)? {
-                    // Something else may be recorded at its path since the removal.
-                    if change.at(&row.location())?.is_none() {
-                        change.reinstate(id, row.id, now)?;
-                    }
-                }
-            }
-            change.mark_item_restored(id, item.item, now)?;
-        }
-        if change.left(id)? == 0 {
-            change.set_state(id, RemovalState::Restored, Some(now))?;
-        } else if folder.is_none() {
-            // What did not come back and is not in the trash was unlinked.
-            change.set_state(id, RemovalState::Purged, Some(now))?;
-        } else if is_purging {
-            change.set_state(id, RemovalState::Purging, None)?;
-        }
-        Ok(())
-    }
-
-    /// Enters a removal that the catalog does not know, as its manifest says.
-    fn enter(
-        &self,
-        catalog: &Catalog,
-        change: &Change<'_>,
-        id: &RemovalId,
-        folder: &TrashFolder,
-    ) -> Result<Entered, Error> {
-        if let Some(why) = recover::refusal(self.base, folder)? {
-            // Recovery removes an empty one, whatever its notes are.
-            return Ok(match folder.is_empty()? {
-                true => Entered::ByRecovery,
-                false => Entered::No(why),
-            });
-        }
-        let is_purging = folder.is_purging()?;
-        let text = folder.manifest_text()?;
-        let Some(taken) = text.as_deref().and_then(manifest::read) else {
-            // Without rows, recovery settles the folder by its items; an empty one is dropped.
-            let has_items = !is_purging && folder.manifest()?.is_some();
-            return Ok(match folder.is_empty()? || has_items {
-                true => Entered::ByRecovery,
-                false => Entered::No("its manifest cannot be read".to_owned()),
-            });
-        };
-        // All of it is looked at before anything is entered.
-        if let Some(fault) = taken.fault() {
-            return Ok(Entered::No(format!("its manifest makes no sense: {fault}")));
-        }
-        let known: HashSet<String> = taken
-            .items
-            .iter()
-            .map(|item| item.item.to_string())
-            .collect();
-        let strangers = folder.strangers(|name| known.contains(name), MOST_STRANGERS)?;
-        let mut fates = BTreeMap::new();
-        for item in &taken.items {
-            let is_here = folder.identify(item.item, item.entry_type)?.is_some();
-            if !is_here && folder.has(item.item)? {
-                // Its number is taken by another thing, so what became of it is not known.
-                let what = format!("item {} is not what was moved", item.item);
-                return Ok(Entered::No(what));
-            }
-            let fate = if is_here || (is_purging && self.base.is_absent(&item.path)) {
-                Fate::Removed
-            } else if self.is_in_place(item) {
-                Fate::InPlace
-            } else {
-                Fate::Unknown
-            };
-            fates.insert(item.item, fate);
-        }
-        let now = self.clock.now();
-        let is_removed = fates.values().any(|fate| *fate == Fate::Removed);
-        if is_removed {
-            let state = match is_purging {
-                true => RemovalState::Purging,
-                false => RemovalState::Kept,
-            };
-            let open = OpenRemoval {
-                state,
-                // Not purged by itself: that the removal was ever committed is not certain.
-                purge_after: None,
-            };
-            let reason = taken.reason.as_deref();
-            change.begin_removal(id, taken.removed_at, &taken.actor, reason, &open)?;
-            for item in &taken.items {
-                change.add_item(id, item.item, &item.path)?;
-            }
-        }
-        for row in &taken.artifacts {
-            let was = row.artifact(catalog);
-            let fate = match row.item.and_then(|item| fates.get(&item)) {
-                Some(fate) => *fate,
-                // It had no data, and went with those that had.
-                None if is_removed && self.base.is_absent(&was.location().path()) => Fate::Removed,
-                None => Fate::Unknown,
-            };
-            let is_back = match row.item.filter(|_| fate == Fate::Removed) {
-                Some(item) => {
-                    let path = taken.items.iter().find(|known| known.item == item);
-                    let path = path.map_or("", |known| known.path.as_str());
-                    self.has_left(Some(folder), path, item, &was)?
-                }
-                None => false,
-            };
-            match fate {
-                Fate::Removed if is_back => drop(change.reinstate_as(&was, now)?),
-                Fate::Removed => {
-                    let row_of = change.reinstate_as(&was, now)?;
-                    change.remove(id, row_of.id, row.item)?;
-                }
-                Fate::InPlace if !is_purging => drop(change.reinstate_as(&was, now)?),
-                Fate::InPlace | Fate::Unknown => {}
-            }
-        }
-        Ok(match is_removed {
-            true if is_purging => Entered::Yes {
-                strangers: Vec::new(),
-            },
-            true => Entered::Yes { strangers },
-            false => Entered::ByRecovery,
-        })
-    }
-
-    /// Whether the data of an artifact was restored out of an item that is in the trash: it is not
-    /// in that any more, and is at its old path.
-    fn has_left(
-        &self,
-        folder: Option<&TrashFolder>,
-        path: &str,
-        item: u32,
-        row: &Artifact,
-    ) -> Result<bool, Error> {
-        let place = row.location().path();
-        let part = Path::new(&place).strip_prefix(path).ok();
-        let part = part.and_then(Path::to_str).filter(|part| !part.is_empty());
-        let (Some(folder), Some(part)) = (folder, part) else {
-            return Ok(false);
-        };
-        // `holds` looks for the name alone, so an entry is not needed.
-        let item = TrashItem {
-            item,
-            path: place.clone(),
-            entry_type: EntryType::Folder,
-            part: Some(part.to_owned()),
-            listed_in: Vec::new(),
-            entry: EntryId {
-                device: 0,
-                inode: 0,
-                born: None,
-            },
-        };
-        Ok(!folder.holds(&item)? && !self.base.is_absent(&place))
-    }
-
-    /// Whether the thing that a manifest names is at its old path, by its inode.
-    fn is_in_place(&self, item: &TrashItem) -> bool {
-        let found = entry_at(self.base, Path::new(&item.path), item.entry_type);
-        // A device may have another number since a reboot, so only the inode counts.
-        matches!(found, Ok(Some(found)) if found.inode == item.entry.inode)
-    }
-
     /// Brings the rows up to what the disk has.
     fn compare(&self, catalog: &Catalog, report: &mut RebuildReport) -> Result<(), Error> {
         let everything = Filter {
@@ -752,37 +445,4 @@ impl Rebuilding<'_> {
         })?;
         Ok(has)
     }
-}
-
-/// What has become of an item of a manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It is in the trash, or unlinked.
-    Removed,
-    /// It was never moved, or is restored.
-    InPlace,
-    /// Neither: it went some other way.
-    Unknown,
-}
-
-/// Whether the path has another file type than the artifact: a later look would find the same.
-fn is_of_another_type(error: &Error) -> bool {
-    match error {
-        Error::Storage(StorageError::Io { source, .. }) => {
-            source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-        }
-        error => matches!(error.code(), "not-a-folder" | "not-a-file" | "symlink"),
-    }
-}
-
-/// What has become of a folder in the trash.
-enum Entered {
-    /// It is a removal of the catalog; what lies in it besides.
-    Yes { strangers: Vec<String> },
-    /// Nothing was removed: recovery drops it, or puts back what it holds.
-    ByRecovery,
-    /// It is left alone; why.
-    No(String),
-    /// This user may not open it; why.
-    Closed(String),
 }

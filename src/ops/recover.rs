@@ -9,6 +9,7 @@
 //! | folder | no removal | a removal was killed before its commit: every item goes back |
 //! | folder with a note `renaming.json` | no removal | a rename was killed; [`rename`] settles it |
 //! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
+//! | the same, with nothing in it | no removal | it is dropped |
 //! | folder with `restoring.json` | removal kept, item not restored | the item goes into it again |
 //! | the same | the same, and its path has a row again | the restore is completed: the item stays |
 //! | the same | item restored, or removal over | the note is dropped |
@@ -45,7 +46,7 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
 use crate::ops::rename::{self, RenameState};
 use crate::ops::rest;
-use crate::ops::restored_rows::{complete_restore, has_row, rows_of};
+use crate::ops::restored_rows::{self, Whereabouts, complete_restore, has_row, rows_of};
 use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
     TrashFolder, TrashItem, entry_at,
@@ -427,7 +428,7 @@ fn settle(
             return settle_rename(base, change, &trash, &folder, id);
         }
         match change.removal(id)? {
-            None => roll_back_removal(base, change, &trash, &folder, id, now),
+            None => roll_back_removal((catalog, base), change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
                 roll_back_restore(base, change, &folder, id, now)
             }
@@ -521,27 +522,48 @@ fn settle_rename(
     }
 }
 
-fn roll_back_removal(
+/// Settles a folder without items, of a removal that the catalog does not know: it was killed
+/// before its first rename, or all that it had moved went back. Or that was unlinked, after the
+/// commit of another catalog.
+fn settle_empty(
+    catalog: &Catalog,
     base: &Base,
+    trash: &Trash,
+    folder: &TrashFolder,
+    id: &RemovalId,
+) -> Result<Settled, Error> {
+    let items = folder.manifest();
+    if let Ok(Some(items)) = &items {
+        // The data is back, and the lists above it may not be: a kill can come between.
+        mend_lists(base, folder, items)?;
+    }
+    let is_purging = folder.is_purging()?;
+    let found = match &items {
+        Ok(Some(_)) if !is_purging => restored_rows::whereabouts(catalog, base, folder)?,
+        _ => Whereabouts::InPlace,
+    };
+    trash.remove_folder(id)?;
+    Ok(match (items, found) {
+        (_, Whereabouts::Gone(what)) => Settled::Problem(format!(
+            "removal {id} was interrupted, and is not in the trash any more; what it took is gone \
+             from its place too: {what}"
+        )),
+        (Ok(_), Whereabouts::InPlace) if !is_purging => Settled::Undone,
+        // What is no manifest, or of data that was written since, says of none that it is back.
+        _ => Settled::Nothing,
+    })
+}
+
+fn roll_back_removal(
+    (catalog, base): (&Catalog, &Base),
     change: &Change<'_>,
     trash: &Trash,
     folder: &TrashFolder,
     id: &RemovalId,
     now: Timestamp,
 ) -> Result<Settled, Error> {
-    // Killed before its first rename.
     if folder.is_empty()? {
-        // All of it is back, and the lists above it may not be: a kill can come between.
-        let items = folder.manifest();
-        if let Ok(Some(items)) = &items {
-            mend_lists(base, folder, items)?;
-        }
-        trash.remove_folder(id)?;
-        // Something that is no manifest says of no data that it is back.
-        return Ok(match items {
-            Ok(_) => Settled::Undone,
-            Err(_) => Settled::Nothing,
-        });
+        return settle_empty(catalog, base, trash, folder, id);
     }
     let Some(items) = folder.manifest()? else {
         return Ok(Settled::Problem(format!(

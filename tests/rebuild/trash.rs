@@ -411,3 +411,52 @@ fn the_trash_of_a_base_directory_that_was_copied_comes_back() {
     assert_eq!(scene.data(), data);
     assert_eq!(rows(&registry).len(), 2);
 }
+
+/// Writes an array at a path, one second after what was there.
+fn write_later(scene: &Scene, path: &str, was: &Artifact) {
+    write(&scene.base, path);
+    let later = was.written_at.unwrap().0 as u64 + 1000;
+    let later = std::time::UNIX_EPOCH + std::time::Duration::from_millis(later);
+    for name in [".zarray", ".zattrs", "0/0/0"] {
+        let file = fs::File::open(scene.base.join(path).join(name)).unwrap();
+        file.set_modified(later).unwrap();
+    }
+}
+
+#[test]
+fn what_a_purge_took_is_not_back_because_new_data_is_at_its_place() {
+    // The backup knows the removal, or only the rows before it, or there is none.
+    for backup in ["kept", "before", "none"] {
+        let (scene, id, before) = match backup {
+            "kept" => known(),
+            _ => {
+                let scene = Scene::recorded(&[A1, A2, A3]);
+                scene.back_up();
+                let registry = scene.open();
+                let before = rows(&registry).into_values().collect();
+                let id = remove(&registry, &[A1, A2, A3]);
+                (scene, id, before)
+            }
+        };
+        let folder = scene.trash(&id);
+        begin_purge(&folder);
+        for item in ["0", "1", "2"] {
+            fs::remove_dir_all(folder.join(item)).unwrap();
+        }
+        write_later(&scene, A2, &before[1]);
+        scene.lose();
+        let (registry, report) = match backup {
+            "none" => scene.rebuild_from_disk(),
+            _ => scene.rebuild(),
+        };
+        assert_eq!(report.undone, [], "{backup}");
+        assert_eq!(report.purged, std::slice::from_ref(&id), "{backup}");
+        assert_eq!(state(&registry, &id), Some(RemovalState::Purged));
+        let after = rows(&registry);
+        assert_eq!(after.keys().collect::<Vec<_>>(), [A2], "{backup}");
+        // A row of its own, without the pins of the old one.
+        assert_ne!(after[A2].id, before[1].id, "{backup}");
+        assert!(after[A2].pins.is_empty() && after[A2].sealed_at.is_none());
+        assert_eq!(report.scan.adopted, 1, "{backup}");
+    }
+}

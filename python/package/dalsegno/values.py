@@ -196,7 +196,7 @@ class Rebuilt:
     copy_set_aside: Optional[Path]
     """Where a published copy is now that has operations which the new catalog lacks."""
     removals: tuple[str, ...]
-    """Removals in the trash that the backup did not know."""
+    """Removals in the trash that the backup did not know: restorable, or being purged."""
     problems: tuple[str, ...]
     artifacts: int
     present: int
