@@ -113,10 +113,11 @@ pub(super) fn column<R: Listed>(text: &str) -> Result<Chosen, String> {
     })
 }
 
-const AGE: &str = "age";
+/// The column of ages.
+pub(super) const AGE: &str = "age";
 
 /// What a metric follows in the name of a column.
-const SCORE: &str = "score:";
+pub(super) const SCORE: &str = "score:";
 
 impl Chosen {
     fn name<R: Record>(&self) -> &str {

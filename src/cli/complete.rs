@@ -15,9 +15,11 @@ use clap::Arg;
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
-use clap_complete::env::{CompleteEnv, Shells};
+use clap_complete::env::CompleteEnv;
 
+use super::columns::{AGE, Listed, SCORE};
 use super::opening::nearest_base;
+use super::shells::{SHELLS, words};
 use crate::catalog::NameOf;
 use crate::error::Result;
 use crate::model::artifact::State;
@@ -43,6 +45,8 @@ enum Completes {
     Policies,
     Metrics,
     Operations,
+    /// Operations, or `last`.
+    Undone,
     Removals,
     /// Removals, or paths.
     Restorable,
@@ -51,7 +55,7 @@ enum Completes {
 }
 
 /// The arguments by their ids, which mean the same in every command.
-const ARGUMENTS: [(&str, Completes); 19] = [
+const ARGUMENTS: [(&str, Completes); 20] = [
     ("run", Completes::Name(NameOf::Run)),
     ("exclude_run", Completes::Name(NameOf::Run)),
     ("whole_run", Completes::Name(NameOf::Run)),
@@ -67,6 +71,7 @@ const ARGUMENTS: [(&str, Completes); 19] = [
     ("metric", Completes::Metrics),
     ("values", Completes::Metrics),
     ("operation", Completes::Operations),
+    ("undone", Completes::Undone),
     ("removals", Completes::Removals),
     ("what", Completes::Restorable),
     ("paths", Completes::Paths),
@@ -82,6 +87,7 @@ pub(super) fn complete(arguments: &[OsString], program: fn() -> clap::Command) -
     // A word that cannot be completed is no error.
     CompleteEnv::with_factory(|| completed(program()))
         .var(VARIABLE)
+        .shells(SHELLS)
         .try_complete(arguments.iter().cloned(), here.as_deref())
         .unwrap_or(true)
 }
@@ -89,8 +95,7 @@ pub(super) fn complete(arguments: &[OsString], program: fn() -> clap::Command) -
 /// The script by which a shell calls [`complete`].
 pub(super) fn script(shell: &str) -> std::io::Result<Vec<u8>> {
     let mut script = Vec::new();
-    let shells = Shells::builtins();
-    let shell = shells.completer(shell);
+    let shell = SHELLS.completer(shell);
     let shell = shell.ok_or_else(|| std::io::Error::other("this shell has no completion"))?;
     // By its name: the shell finds the program that it runs.
     let name = "dalsegno";
@@ -128,47 +133,47 @@ fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else {
         return found;
     };
-    let is_bash = std::env::var_os(VARIABLE_OF_BASH).is_some();
-    let start = match is_bash {
-        true => unquoted(typed),
-        false => typed.to_owned(),
-    };
     let names = match what {
         Completes::Kinds => Kind::ALL.iter().map(ToString::to_string).collect(),
         Completes::States => State::ALL.iter().map(ToString::to_string).collect(),
+        Completes::Undone => {
+            let last = ["last".to_owned()];
+            last.into_iter()
+                .chain(in_time(what, typed.to_owned()))
+                .collect()
+        }
         // A path that is there says more than a run of the same name.
         Completes::Paths if !found.is_empty() => Vec::new(),
-        what => in_time(what, start.clone()),
+        what => in_time(what, typed.to_owned()),
     };
-    let names = names.into_iter().filter(|name| name.starts_with(&start));
-    found.extend(names.take(MOST).map(|name| {
-        CompletionCandidate::new(match is_bash {
-            true => quoted(&name),
-            false => name,
-        })
-    }));
+    let names = names.into_iter().filter(|name| name.starts_with(typed));
+    found.extend(names.take(MOST).map(CompletionCandidate::new));
     found
 }
 
-/// Set by the script of bash alone, which inserts candidates as they are.
-const VARIABLE_OF_BASH: &str = "_CLAP_COMPLETE_COMP_TYPE";
-
-/// What a half-typed word of bash means.
-fn unquoted(word: &str) -> String {
-    let inside = word.trim_start_matches(['\'', '"']);
-    inside.chars().filter(|c| *c != '\\').collect()
-}
-
-/// A name as a word of bash.
-fn quoted(name: &str) -> String {
-    let mut word = String::with_capacity(name.len());
-    for character in name.chars() {
-        if !character.is_alphanumeric() && !"/._-+=,:@%".contains(character) {
-            word.push('\\');
-        }
-        word.push(character);
-    }
-    word
+/// Completes the columns of a listing that `may_be` takes, and the metrics of its scores.
+pub(super) fn columns<R: Listed>(
+    may_be: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |typed: &OsStr| {
+        let Some(typed) = typed.to_str() else {
+            return Vec::new();
+        };
+        let metrics = match typed.strip_prefix(SCORE) {
+            Some(start) => in_time(Completes::Metrics, start.to_owned()),
+            None => Vec::new(),
+        };
+        let metrics = metrics.iter().map(|metric| format!("{SCORE}{metric}"));
+        // The headings of the table come first: fields that have one go by it.
+        let headings = R::HEADINGS.iter().map(|(heading, _)| *heading);
+        let is_other = |field: &&&str| !R::HEADINGS.iter().any(|(_, named)| *named == **field);
+        let names = headings.chain(R::FIELDS.iter().filter(is_other).copied());
+        let names = names.chain([AGE]).filter(|name| may_be(name));
+        let names = names.chain([SCORE]).map(str::to_owned);
+        let names = names.filter(|name| name != typed).chain(metrics);
+        let names = names.filter(|name| name.starts_with(typed));
+        names.map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Asks the catalog, for no longer than [`PATIENCE`].
@@ -198,7 +203,7 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
         Completes::Paths => registry.names(NameOf::Run, start),
         Completes::Policies => Ok(registry.policies().keys().cloned().collect()),
         Completes::Metrics => registry.metrics(),
-        Completes::Operations => operations(&registry),
+        Completes::Operations | Completes::Undone => operations(&registry),
         Completes::Removals | Completes::Restorable => {
             let removals = registry.trash()?;
             Ok(removals
@@ -233,10 +238,7 @@ fn base() -> Option<PathBuf> {
 
 /// The value of a global flag among the words, or of its environment variable.
 fn given(flag: &str, variable: &str) -> Option<PathBuf> {
-    // Before these, the words of a host of this program may come, such as Python.
-    let words: Vec<OsString> = std::env::args_os()
-        .skip_while(|word| word != "--")
-        .collect();
+    let words = words();
     let mut found = None;
     for (at, word) in words.iter().enumerate() {
         let text = word.to_str().unwrap_or_default();
@@ -247,7 +249,15 @@ fn given(flag: &str, variable: &str) -> Option<PathBuf> {
         }
     }
     let found = found.or_else(|| std::env::var_os(variable));
-    found.filter(|value| !value.is_empty()).map(PathBuf::from)
+    let found = found.filter(|value| !value.is_empty()).map(PathBuf::from)?;
+    // The shell has not replaced it yet.
+    let below = found.strip_prefix("~").ok().map(ToOwned::to_owned);
+    let home = std::env::home_dir();
+    Some(
+        below
+            .zip(home)
+            .map_or(found, |(below, home)| home.join(below)),
+    )
 }
 
 #[cfg(test)]
@@ -275,14 +285,5 @@ mod tests {
             assert!(known.contains(id), "{id}");
         }
         completed(full_command()).debug_assert();
-    }
-
-    #[test]
-    fn a_word_of_bash_reads_back() {
-        for name in ["plain", "run [a]", "a'b\"c", "x=1,y:2", "$HOME *", "é"] {
-            assert_eq!(unquoted(&quoted(name)), name);
-        }
-        assert_eq!(quoted("run [a]"), "run\\ \\[a\\]");
-        assert_eq!(unquoted("'run [a"), "run [a");
     }
 }

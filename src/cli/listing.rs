@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::columns::{Chosen, ChosenRows, Listed, Wanted, column};
+use super::complete;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
@@ -27,6 +28,7 @@ pub(super) struct Shape<R: Listed + 'static> {
         long,
         value_name = "COLUMN",
         value_parser = R::key,
+        add = complete::columns::<R>(|name| R::key(name).is_ok()),
         help = R::SORT,
         help_heading = "Output"
     )]
@@ -39,6 +41,7 @@ pub(super) struct Shape<R: Listed + 'static> {
         value_name = "NAME",
         value_delimiter = ',',
         value_parser = column::<R>,
+        add = complete::columns::<R>(|_| true),
         conflicts_with_all = ["json", "jsonl"],
         help = R::CHOOSE,
         help_heading = "Output"

@@ -51,6 +51,7 @@ mod scan;
 mod score;
 mod seal;
 mod selection;
+mod shells;
 mod show;
 mod subjects;
 mod target;

@@ -19,7 +19,7 @@ use crate::ops::undo::UndoReport;
 pub(super) struct Undo {
     /// Number of the operation (see: dalsegno history), or `last`: the newest removal, restore, pin,
     /// unpin, score, rename or rebuild that was not undone
-    #[arg(value_name = "OP", value_parser = which)]
+    #[arg(id = "undone", value_name = "OP", value_parser = which)]
     operation: Which,
     #[command(flatten)]
     output: Output,

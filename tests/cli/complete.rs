@@ -56,7 +56,7 @@ fn names_come_from_the_catalog() {
         .as_str()
         .or(removal["id"].as_str())
         .unwrap();
-    let cases: [(&[&str], &[&str]); 22] = [
+    let cases: [(&[&str], &[&str]); 27] = [
         (&["list", "--run", ""], &["er", "mito", "run [a]"]),
         (&["list", "--run", "m"], &["mito"]),
         (&["list", "--run=m"], &["--run=mito"]),
@@ -82,6 +82,11 @@ fn names_come_from_the_catalog() {
         (&["history", "show", "1"], &["1"]),
         (&["list", "mi"], &["mito/"]),
         (&["list", "--run", "none"], &[]),
+        (&["undo", "la"], &["last"]),
+        (&["list", "--sort", "si"], &["size"]),
+        (&["runs", "--sort", "pr"], &["present"]),
+        (&["list", "--columns", "run,da"], &["run,dataset"]),
+        (&["iterations", "--columns", "score:v"], &["score:voi"]),
     ];
     for (words, expected) in cases {
         let mut found = answer(&world, &world.base, "fish", words);
@@ -174,6 +179,7 @@ fn typed(setup: &str) -> String {
     format!(
         "{setup}\ndalsegno list --no-refresh --jsonl --limit 1 --run mi\t\n\
          dalsegno list --no-refresh --jsonl --limit 1 --run run\t\n\
+         dalsegno list --no-refresh --columns path --run \"run\t\n\
          dalsegno unp\tfig\t\nexit\n"
     )
 }
@@ -182,6 +188,7 @@ fn assert_completed(world: &World, said: &str) {
     assert!(said.contains("{\"id\":"), "{said}");
     assert!(said.contains("\"run\":\"mito\""), "{said}");
     assert!(said.contains("\"run\":\"run [a]\""), "{said}");
+    assert!(said.contains("run [a]/validation.zarr/1/"), "{said}");
     assert!(said.contains("removed the pin figure-3"), "{said}");
     let pins = stdout(world.program().args(["pin", "--list", "--jsonl"]));
     assert_eq!(pins, "");
@@ -196,6 +203,44 @@ fn bash_completes_on_a_terminal() {
     let setup = "source <(dalsegno completions bash)";
     let (said, _) = spoken(&mut bash, 100, &typed(setup), &[]);
     assert_completed(&world, &said);
+}
+
+/// Bash breaks words at `=` and `:`, passes quotes as they are typed, and inserts what it is told.
+#[test]
+fn bash_completes_words_with_marks_and_quotes() {
+    let world = named();
+    fs::create_dir(world.base.join("a (b)")).unwrap();
+    fs::create_dir(world.base.join("a (b)/c d")).unwrap();
+    let Some(mut bash) = shell(&world, "bash", &["--norc", "--noprofile", "-i"]) else {
+        return;
+    };
+    let lines = [
+        ("list --run=mi\t", "--run=mito"),
+        ("list --run \"run\t", "--run|run [a]"),
+        ("list --run='run\t", "--run=run [a]"),
+        ("list a\t", "a (b)/"),
+        ("list a\\ \\(b\\)/\t", "a (b)/c d/"),
+        ("list \"a (b)/c\t", "a (b)/c d/"),
+        ("list --columns score:v\t", "--columns|score:voi"),
+        ("list --sort sc\t", "--sort|score:"),
+    ];
+    // A function that is completed as the program is, and shows its words.
+    let mut typed = "source <(dalsegno completions bash)\n\
+        shown() { local IFS='|'; echo \"<$*>\"; }\n\
+        source <(complete -p dalsegno | sed 's/dalsegno$/shown/')\n"
+        .to_owned();
+    for (line, _) in lines {
+        typed.push_str(&format!("shown {line}\n"));
+    }
+    typed.push_str("exit\n");
+    let (said, _) = spoken(&mut bash, 100, &typed, &[]);
+    for (line, words) in lines {
+        let subject = if line.starts_with("list") { "list" } else { "" };
+        assert!(
+            said.contains(&format!("<{subject}|{words}>")),
+            "{line}: {said}"
+        );
+    }
 }
 
 #[test]
@@ -219,7 +264,9 @@ fn fish_completes() {
         "dalsegno completions fish | source
         complete -C 'dalsegno list --run '
         complete -C 'dalsegno unpin f'
-        complete -C 'dalsegno list mi'",
+        complete -C 'dalsegno list mi'
+        complete -C 'dalsegno list --run \"run'
+        complete -C 'dalsegno list --run run\\ ['",
     ));
     let values: Vec<&str> = text
         .lines()
@@ -227,7 +274,9 @@ fn fish_completes() {
         .collect();
     assert_eq!(
         values,
-        ["er", "mito", "run [a]", "figure-3", "mito/"],
+        [
+            "er", "mito", "run [a]", "figure-3", "mito/", "run [a]", "run [a]"
+        ],
         "{text}"
     );
 }
