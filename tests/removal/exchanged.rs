@@ -130,3 +130,112 @@ fn an_item_that_was_replaced_comes_back_only_as_a_copy_with_its_times() {
         }
     }
 }
+
+/// Two removals of one array each, written some days apart, with the places of their items.
+fn removed_apart(days_apart: u64) -> (tempfile::TempDir, dalsegno::Registry, [Apart; 2]) {
+    let (folder, registry) = base();
+    let removals = [(ONE, 0), (TWO, days_apart)].map(|(path, days)| {
+        write(folder.path(), path);
+        fs::write(folder.path().join(path).join("of"), path).unwrap();
+        date(&folder.path().join(path), days);
+        registry.record(&crate::key(path)).unwrap();
+        let all = dalsegno::RefreshOptions::default().all(true);
+        registry.refresh(&Filter::default(), all, &Silent).unwrap();
+        let target = crate::target(path);
+        let report = registry.remove_target(&target, &kept(), &Silent).unwrap();
+        let id = report.removal.unwrap();
+        let item = folder.path().join(TRASH).join(id.as_str()).join("0");
+        Apart { path, id, item }
+    });
+    (folder, registry, removals)
+}
+
+struct Apart {
+    path: &'static str,
+    id: RemovalId,
+    item: PathBuf,
+}
+
+fn exchange([one, other]: &[Apart; 2]) {
+    renameat_with(CWD, &one.item, CWD, &other.item, RenameFlags::EXCHANGE).unwrap();
+}
+
+fn come_back(registry: &dalsegno::Registry, removals: &[Apart; 2]) {
+    for one in removals {
+        let target = RestoreTarget::Removal(one.id.clone());
+        registry.restore_as_planned(&target).unwrap();
+        let of = registry.base().join(one.path).join("of");
+        assert_eq!(fs::read_to_string(of).unwrap(), one.path);
+    }
+}
+
+#[test]
+fn items_that_were_exchanged_between_removals_do_not_come_back() {
+    for days_apart in [1, 0] {
+        let (_folder, registry, removals) = removed_apart(days_apart);
+        exchange(&removals);
+        for (one, other) in [(0, 1), (1, 0)] {
+            let (one, other) = (&removals[one], &removals[other]);
+            for target in [
+                RestoreTarget::Removal(one.id.clone()),
+                RestoreTarget::Path(one.path.into()),
+            ] {
+                let error = registry.restore_as_planned(&target).unwrap_err();
+                assert_eq!(error.code(), "trash-untrusted");
+                let text = error.to_string();
+                let found = format!(
+                    "item 0 of removal {}, which was at {}, and not {}",
+                    other.id, other.path, one.path
+                );
+                assert!(text.contains(&found), "{text}");
+                assert!(text.contains(&one.item.display().to_string()), "{text}");
+            }
+        }
+        assert!(paths(&registry).is_empty());
+        exchange(&removals);
+        come_back(&registry, &removals);
+    }
+}
+
+#[test]
+fn an_item_that_was_moved_to_another_removal_does_not_come_back_as_its_own() {
+    for days_apart in [1, 0] {
+        let (folder, registry, [one, other]) = removed_apart(days_apart);
+        let aside = folder.path().join("aside");
+        fs::rename(&one.item, &aside).unwrap();
+        fs::rename(&other.item, &one.item).unwrap();
+        let restored = registry.restore_as_planned(&RestoreTarget::Removal(one.id.clone()));
+        assert_eq!(code(restored), "trash-untrusted");
+        fs::rename(&one.item, &other.item).unwrap();
+        fs::rename(&aside, &one.item).unwrap();
+        come_back(&registry, &[one, other]);
+    }
+}
+
+/// Also if the inode of a copy is one that another manifest names by chance.
+#[test]
+fn a_trash_of_several_removals_that_was_copied_comes_back() {
+    for is_by_chance in [false, true] {
+        let (folder, registry, removals) = removed_apart(1);
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        let old = inode(&removals[1].item);
+        for (number, one) in removals.iter().enumerate() {
+            let copy = one.item.with_extension("copy");
+            let status = std::process::Command::new("cp")
+                .arg("-a")
+                .args([&one.item, &copy])
+                .status();
+            assert!(status.unwrap().success());
+            fs::rename(&one.item, folder.path().join(number.to_string())).unwrap();
+            fs::rename(&copy, &one.item).unwrap();
+        }
+        if is_by_chance {
+            let manifest = removals[1].item.with_file_name("manifest.json");
+            let text = fs::read_to_string(&manifest).unwrap();
+            let new = inode(&removals[0].item).to_string();
+            assert!(text.contains(&old.to_string()), "{text}");
+            fs::write(&manifest, text.replace(&old.to_string(), &new)).unwrap();
+        }
+        come_back(&registry, &removals);
+    }
+}

@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::exchanged::Identities;
+use self::exchanged::{AllItems, Identities};
 use self::parts::{Item, Move, RowBack, WayBack};
 use crate::catalog::{Catalog, Change, RemovalView};
 use crate::error::Error;
@@ -277,9 +277,11 @@ fn restore(
         None => Trash::open_or_create(base)?,
     };
     let mut first = None;
+    let all = AllItems::default();
     for (id, part) in removals {
         let skipped = report.skipped.len();
-        match restore_one(catalog, base, &trash, operation, id, part, &mut report) {
+        let part = (id, part, &all);
+        match restore_one(catalog, base, &trash, operation, part, &mut report) {
             Ok(()) => report.removals.push(id.clone()),
             // Nothing of this one can come back: another may.
             Err(error) if report.skipped.len() > skipped && !error.ends_all() => {
@@ -342,6 +344,7 @@ pub(crate) fn plan_restore(
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
     let (mut ids, mut taken) = (HashSet::new(), HashSet::new());
+    let all = AllItems::default();
     for target in targets {
         let (mut removed, older) = chosen(catalog, base, target, now)?;
         report.older.extend(older);
@@ -360,7 +363,7 @@ pub(crate) fn plan_restore(
                 None => None,
             };
             let back = catalog.view_removals(|view| {
-                let back = way_back(base, view, folder.as_ref(), (id, &part))?;
+                let back = way_back(base, view, folder.as_ref(), (id, &part), &all)?;
                 Ok::<_, Error>(back.beside(&taken))
             })?;
             for back in &back.moves {
@@ -399,8 +402,7 @@ fn restore_one(
     base: &Base,
     trash: &Trash,
     operation: NewOperation<'_>,
-    id: &RemovalId,
-    part: RestorePart,
+    (id, part, all): (&RemovalId, RestorePart, &AllItems),
     report: &mut RestoreReport,
 ) -> Result<(), Error> {
     let folder = trash.folder(id)?;
@@ -416,7 +418,7 @@ fn restore_one(
             change,
             folder.as_ref(),
             operation.at,
-            (id, &part),
+            (id, &part, all),
             done,
         )?;
         is_committing = true;
@@ -478,11 +480,11 @@ fn restore_part(
     change: &Change<'_>,
     folder: Option<&TrashFolder>,
     now: Timestamp,
-    (id, part): (&RemovalId, &RestorePart),
+    (id, part, all): (&RemovalId, &RestorePart, &AllItems),
     (moved, skipped, stale): (&mut Vec<TrashItem>, &mut Vec<Skipped>, &mut Vec<StaleList>),
 ) -> Result<Vec<Artifact>, Error> {
     // Under the lock, because another process may have begun to purge it since it was chosen.
-    let mut back = way_back(base, &change.view(), folder, (id, part))?;
+    let mut back = way_back(base, &change.view(), folder, (id, part), all)?;
     skipped.append(&mut back.skipped);
     if back.rows.is_empty()
         && back.moves.is_empty()
@@ -566,6 +568,7 @@ fn way_back(
     view: &RemovalView<'_>,
     folder: Option<&TrashFolder>,
     (id, part): (&RemovalId, &RestorePart),
+    all: &AllItems,
 ) -> Result<WayBack, Error> {
     match view.removal(id)? {
         None => return Err(Error::NoRemoval { id: id.to_string() }),
@@ -582,7 +585,7 @@ fn way_back(
     let named = manifest.as_ref().map(ManifestItems::by_number);
     let named = named.unwrap_or_default();
     let mut back = WayBack::default();
-    let identities = Identities::default();
+    let identities = Identities::new(base, id, all);
     let mut items = part.items.clone();
     if let (true, Some(folder)) = (part.is_whole, folder) {
         // All their artifacts are back, and something beside them had no place.
