@@ -131,10 +131,12 @@ pub enum Error {
         registry: PathBuf,
     },
     /// No removal has this id.
-    #[error("there is no removal {id}")]
+    #[error("there is no removal {id}{}", did_you_mean(.nearest.as_deref()))]
     NoRemoval {
         /// Its id.
         id: String,
+        /// The most similar id of a removal in the trash, if one is similar.
+        nearest: Option<String>,
     },
     /// A removal cannot be restored any more.
     #[error("removal {id} is {state}; nothing of it is left to restore")]
@@ -145,10 +147,12 @@ pub enum Error {
         state: &'static str,
     },
     /// Nothing in the trash matches.
-    #[error("nothing of {what} is in the trash")]
+    #[error("nothing of {what} is in the trash{}", did_you_mean(.nearest.as_deref()))]
     NotInTrash {
         /// What was asked for.
         what: String,
+        /// The most similar run, path or removal in the trash, if one is similar.
+        nearest: Option<String>,
     },
     /// What a removal moved to the trash is not there any more.
     #[error(

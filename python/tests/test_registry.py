@@ -620,7 +620,7 @@ def test_all_outputs_but_the_best_go(registry: Registry) -> None:
             registry.remove_outputs_but_best("r", 1000, best, metric=metric)
     with pytest.raises(dalsegno.errors.PolicyMetricError, match="iou:min"):
         registry.remove_outputs_but_best("r", 1000, metric="iou")
-    with pytest.raises(dalsegno.errors.PolicyMetricError, match="did you mean voi"):
+    with pytest.raises(dalsegno.errors.PolicyMetricError, match='did you mean "voi"'):
         registry.plan_gc(keep_best=1, metric="void:min")
     with pytest.raises(TypeError):
         registry.remove_outputs_but_best("r", 1000)
@@ -738,7 +738,7 @@ def test_a_score_for_a_name_that_the_run_has_not_is_a_warning(
         assert registry.score("r", 1, {"voi": 0.5}, dataset="crop7")
         assert registry.score("r", 1, {"voi": 0.5}, dataset="ds_crop7", parameters="p")
     (said,) = caplog.records
-    assert said.getMessage() == "run r has no dataset 'crop7': did you mean 'ds_crop7'?"
+    assert said.getMessage() == "run r has no dataset 'crop7'; did you mean 'ds_crop7'?"
     (unknown,) = registry.unknown_names(Score("r", 1, "crop7", None, "voi", 0.5))
     assert (unknown.part, unknown.name, unknown.nearest) == ("dataset", "crop7", "ds_crop7")
 

@@ -12,7 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::clock::parse_duration;
-use crate::model::nearest::nearest;
+use crate::model::nearest::{did_you_mean, nearest};
 use crate::retention::{NamedPolicy, strict};
 
 /// What a base directory's `.dalsegno/config.toml` may say.
@@ -201,11 +201,11 @@ fn with_advice(message: &str) -> String {
         // serde puts each known name between backticks.
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         let advice = match nearest(name, known.iter().copied()) {
-            Some(known) => format!("did you mean {known}?"),
-            None => format!("the keys are {}", known.join(", ")),
+            Some(known) => did_you_mean(Some(known)),
+            None => format!("; the keys are {}", known.join(", ")),
         };
         let name = name.escape_debug();
-        return format!("there is no key \"{name}\"; {advice}");
+        return format!("there is no key \"{name}\"{advice}");
     }
     in_words_of_toml(message)
 }
@@ -288,15 +288,15 @@ mod tests {
         refused(&[
             (
                 "\n[catalogue]\n",
-                "line 2, column 2: there is no key \"catalogue\"; did you mean catalog?",
+                "line 2, column 2: there is no key \"catalogue\"; did you mean \"catalog\"?",
             ),
             (
                 "[trash]\nkept = \"1h\"\n",
-                "line 2, column 1, in trash: there is no key \"kept\"; did you mean keep?",
+                "line 2, column 1, in trash: there is no key \"kept\"; did you mean \"keep\"?",
             ),
             (
                 "[catalog]\nsinglehost = \"a\"\n",
-                "there is no key \"singlehost\"; did you mean single-host?",
+                "there is no key \"singlehost\"; did you mean \"single-host\"?",
             ),
             (
                 "[catalog]\nzzz = 1\n",
@@ -560,7 +560,7 @@ max-size = 1649267441664
             (
                 "keep-lst = 1",
                 1,
-                ": there is no key \"keep-lst\"; did you mean keep-last?",
+                ": there is no key \"keep-lst\"; did you mean \"keep-last\"?",
             ),
             (
                 "keep-last = \"1\"",
@@ -616,7 +616,7 @@ max-size = 1649267441664
             (
                 "keep-best = { metrc = \"voi\" }",
                 15,
-                ".keep-best: there is no key \"metrc\"; did you mean metric?",
+                ".keep-best: there is no key \"metrc\"; did you mean \"metric\"?",
             ),
             (
                 "keep-best = { metric = \"a:b:min\" }",
@@ -677,7 +677,7 @@ max-size = 1649267441664
             (
                 "[policy.\"a b\"]\npredictions = {}",
                 "line 2, column 1, in policy.a b: there is no key \"predictions\"; did \
-                 you mean prediction?",
+                 you mean \"prediction\"?",
             ),
             (
                 "[policy.a]\nrun = \"a\"",

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::error::CatalogError;
 use super::query::Query;
 use super::sqlite::file::Catalog;
-use crate::model::filter::Pattern;
+use crate::model::filter::{IterationRange, Pattern};
 
 /// Names that are read for one list.
 const MOST: u32 = 10_000;
@@ -60,6 +60,38 @@ impl Catalog {
             let mut statement = connection.prepare_cached(of.sql())?;
             let names = statement.query_map(params![start, end, MOST], |row| row.get(0))?;
             names.collect()
+        })
+    }
+
+    /// Gives the iterations of runs that are next to a range, below and above it.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if they cannot be read.
+    pub(crate) fn iterations_beside(
+        &self,
+        range: &IterationRange,
+        runs: &[Pattern],
+    ) -> Result<Vec<i64>, CatalogError> {
+        // Two searches of the index by run and iteration for each run. Nothing is beyond an open end.
+        let mut query = Query {
+            sql: "SELECT max((SELECT max(iteration) FROM artifact AS a \
+                    WHERE a.run_id = run.id AND a.iteration < ?)), \
+                  min((SELECT min(iteration) FROM artifact AS a \
+                    WHERE a.run_id = run.id AND a.iteration > ?)) \
+                  FROM run WHERE 1"
+                .to_owned(),
+            values: vec![
+                range.first.unwrap_or(i64::MIN).into(),
+                range.last.unwrap_or(i64::MAX).into(),
+            ],
+        };
+        query.patterns(["run", "name"], runs);
+        self.read("listing iterations", |connection| {
+            let mut statement = connection.prepare_cached(&query.sql)?;
+            statement.query_row(rusqlite::params_from_iter(&query.values), |row| {
+                let (below, above): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+                Ok(below.into_iter().chain(above).collect())
+            })
         })
     }
 

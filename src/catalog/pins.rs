@@ -215,9 +215,12 @@ impl Catalog {
             match what {
                 Bound::Scopes(filter) => {
                     for (run, id) in on.runs(filter)? {
-                        // A run that is named exactly is bound even while it has no artifact: later
-                        // ones are bound then.
+                        // Iterations of a run that is named exactly are bound even while they have no
+                        // artifact: later ones are bound then. A run of which nothing is recorded is
+                        // none that the catalog should know, but one that was removed or renamed.
                         let is_spelled = filter.runs.iter().any(|known| known.as_str() == run);
+                        let is_spelled =
+                            is_spelled && on.count(id, &PinScope::new(&run, None))? > 0;
                         for scope in scopes_of(&run, &filter.iterations) {
                             let count = on.count(id, &scope)?;
                             if count > 0 || is_spelled {

@@ -343,11 +343,12 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     let written = rows.finish(nothing)?;
-    context.say_nothing(&registry, &filter, format, (written, nothing))?;
     // For people: in the other formats the lines can be added up.
     if let Some(total) = total.filter(|_| format == Format::Table) {
         context.say(&total);
     }
+    let of = (&command.asked, &filter);
+    context.say_nothing(&registry, of, format, (written, nothing))?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }
 

@@ -219,10 +219,14 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     context.warns_of_damage.set(true);
-    let filter = |registry: &Registry| command.asked.filter(context, registry);
+    let filter = |registry: &Registry| {
+        let filter = command.asked.filter(context, registry)?;
+        Ok(command.shape.of_size(filter))
+    };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no iteration that matches is recorded with data";
     let shape = &command.shape;
-    shape.write(context, &registry, &filter, format, nothing)?;
+    let of = (&command.asked, &filter);
+    shape.write(context, &registry, of, format, nothing)?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -18,7 +18,7 @@ use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::order::{ParseSortKeyError, SortKey};
-use crate::model::size::{ByteCount, Total};
+use crate::model::size::Total;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
@@ -33,10 +33,6 @@ pub(super) struct ListCommand {
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
-    /// Only arrays of at least this size, such as 500MB or 2GiB; arrays whose size was not counted
-    /// are left out
-    #[arg(long, value_name = "SIZE", help_heading = "Selection")]
-    min_size: Option<ByteCount>,
     #[command(flatten)]
     shape: Shape<Artifact>,
     /// Print paths only, each followed by a NUL byte
@@ -138,7 +134,7 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
     let format = context.format(command.output);
     let filter = |registry: &Registry| {
         let filter = command.asked.filter(context, registry)?;
-        Ok(filter.min_bytes(command.min_size.map(|size| size.0)))
+        Ok(command.shape.of_size(filter))
     };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no artifact matches";
@@ -154,10 +150,12 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             Ok(())
         })?;
         // There are no words for the format of paths but these.
-        context.say_nothing(&registry, &filter, Format::Tsv, (written, nothing))?;
+        let of = (&command.asked, &filter);
+        context.say_nothing(&registry, of, Format::Tsv, (written, nothing))?;
     } else {
         let shape = &command.shape;
-        shape.write(context, &registry, &filter, format, nothing)?;
+        let of = (&command.asked, &filter);
+        shape.write(context, &registry, of, format, nothing)?;
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

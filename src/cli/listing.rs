@@ -11,16 +11,21 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
 use super::render::{count, total_text};
+use super::selection::Asked;
 use crate::catalog::{Summary, SummaryKey, SummaryOptions};
 use crate::model::filter::Filter;
 use crate::model::order::Order;
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
 use crate::registry::Registry;
 use crate::retention::Metric;
 
 /// Which rows of a listing are written, in which order and with which columns.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Shape<R: Listed + 'static> {
+    /// Only arrays of at least this size, such as 500MB or 2GiB; arrays whose size was not counted
+    /// are left out
+    #[arg(long, value_name = "SIZE", help_heading = "Selection")]
+    min_size: Option<ByteCount>,
     /// Print at most so many
     #[arg(long, value_name = "N", help_heading = "Output")]
     limit: Option<u64>,
@@ -50,6 +55,11 @@ pub(super) struct Shape<R: Listed + 'static> {
 }
 
 impl<R: Listed> Shape<R> {
+    /// A filter, narrowed to arrays of the size that is asked for.
+    pub(super) fn of_size(&self, filter: Filter) -> Filter {
+        filter.min_bytes(self.min_size.map(|size| size.0))
+    }
+
     /// Passes each row of a selection to `write`, until one fails or the limit is reached.
     pub(super) fn each(
         &self,
@@ -94,7 +104,7 @@ impl<R: Listed> Shape<R> {
         &self,
         context: &mut Context,
         registry: &Registry,
-        filter: &Filter,
+        (asked, filter): (&Asked, &Filter),
         format: Format,
         nothing: &str,
     ) -> Result<(), Failure> {
@@ -111,7 +121,7 @@ impl<R: Listed> Shape<R> {
             let rows = count(written, R::NOUN);
             context.say(&format!("{rows}, {}", total_text(&total)));
         }
-        context.say_nothing(registry, filter, format, (written, nothing))
+        context.say_nothing(registry, (asked, filter), format, (written, nothing))
     }
 
     /// Metrics whose scores are shown.

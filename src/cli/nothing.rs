@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
+use super::selection::Asked;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::ops::unmatched::Unmatched;
@@ -32,12 +33,54 @@ impl Context {
         format!("{unmatched}; {}", self.with_base(hint))
     }
 
+    /// Says which names in a selection nothing recorded has; a path among them is a failure, because
+    /// what is named one by one is expected to be there.
+    pub(super) fn require_paths(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        asked: &Asked,
+    ) -> Result<(), Failure> {
+        let places = asked.places(self, registry)?;
+        let is_place = |unmatched: &Unmatched| {
+            let is_of_path = ["run", "path"].contains(&unmatched.part);
+            is_of_path
+                && places
+                    .iter()
+                    .any(|place| *place.as_str() == *unmatched.name)
+        };
+        let unmatched = registry.unmatched(filter)?;
+        let (missing, others): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(is_place);
+        for unmatched in &others {
+            self.warn(&self.words(unmatched));
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let words: Vec<String> = missing.iter().map(|one| self.words(one)).collect();
+        let next = "see what is recorded with: dalsegno list";
+        Err(Failure::Nothing(in_one_sentence(&words), next))
+    }
+
+    /// The end of a command that found something of what else was named: a path in vain is then a
+    /// warning.
+    pub(super) fn after(&self, named: Result<(), Failure>, end: Failure) -> Failure {
+        match named {
+            Ok(()) => end,
+            Err(Failure::Nothing(words, _)) => {
+                self.warn(&words);
+                end
+            }
+            Err(failure) => failure,
+        }
+    }
+
     /// Says after the rows of a selection, of which there were `written`, what it named in vain. A
     /// table without rows has said `nothing` itself; programs read stderr too, and get it here.
     pub(super) fn say_nothing(
         &self,
         registry: &Registry,
-        filter: &Filter,
+        (asked, filter): (&Asked, &Filter),
         format: Format,
         (written, nothing): (u64, &str),
     ) -> Result<(), Failure> {
@@ -57,7 +100,7 @@ impl Context {
             let hint = self.with_base("list them with: dalsegno list --kind checkpoint");
             self.say(&format!("of that, only checkpoints are recorded; {hint}"));
         }
-        self.say_unmatched(registry, filter)
+        self.require_paths(registry, filter, asked)
     }
 
     /// The failure of a command that was to change a selection which is empty. `undone` says what
@@ -74,13 +117,17 @@ impl Context {
         if words.is_empty() {
             words.push("no artifact matches".to_owned());
         }
-        let text = format!("{}; {undone}", words.join("; "));
-        // A question mark ends a sentence.
-        let text = text.replace("?;", "?");
+        words.push(undone.to_owned());
+        let text = in_one_sentence(&words);
         let next = match is_of_runs {
             true => "see the runs with: dalsegno runs",
             false => "see what is recorded with: dalsegno list",
         };
         Ok(Failure::Nothing(text, next))
     }
+}
+
+/// Joins clauses. A question mark ends a sentence.
+fn in_one_sentence(words: &[String]) -> String {
+    words.join("; ").replace("?;", "?")
 }

@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {
         return Err(context.nothing_selected(&registry, &filter, "nothing was looked at")?);
     }
-    context.say_unmatched(&registry, &filter)?;
+    let named = context.require_paths(&registry, &filter, &command.asked);
     let format = context.format(command.output);
     if !render::write_json(context, format, "refresh", &report)? {
         context.findings(&report.findings);
@@ -74,8 +74,10 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     // What contradicts a seal was read well; all others could not be.
     let contradicts_seal = |found: &Notice| found.class.contradicts_seal();
     match report.findings.as_slice() {
-        [] => Ok(()),
-        findings if findings.iter().all(contradicts_seal) => Err(Failure::Findings),
-        _ => Err(Failure::Partly),
+        [] => named,
+        findings if findings.iter().all(contradicts_seal) => {
+            Err(context.after(named, Failure::Findings))
+        }
+        _ => Err(context.after(named, Failure::Partly)),
     }
 }

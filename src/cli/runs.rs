@@ -189,10 +189,14 @@ impl Listed for RunRow {
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
-    let filter = |registry: &Registry| command.asked.filter(context, registry);
+    let filter = |registry: &Registry| {
+        let filter = command.asked.filter(context, registry)?;
+        Ok(command.shape.of_size(filter))
+    };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
     let shape = &command.shape;
-    shape.write(context, &registry, &filter, format, &nothing)?;
+    let of = (&command.asked, &filter);
+    shape.write(context, &registry, of, format, &nothing)?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -14,10 +14,12 @@ use super::opening::Opened;
 use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty, shell_word};
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
+use crate::model::key::Kind;
 use crate::model::name::RunName;
+use crate::model::nearest::did_you_mean;
 use crate::model::note::{Note, ScoreNote};
 use crate::model::score::{self, MetricName, Score, UnknownName};
-use crate::registry::Inbox;
+use crate::registry::{Inbox, Registry};
 
 /// Iterations that a warning names; more are counted.
 const MOST_NAMES: usize = 5;
@@ -25,8 +27,8 @@ const MOST_NAMES: usize = 5;
 /// Record scores of an iteration, such as voi=0.31; without values, list scores
 ///
 /// A score replaces one of the same metric, run, iteration, dataset and parameters. Without
-/// --dataset it applies to every dataset, without --parameters to every parameter set. `gc
-/// --keep-best` ranks by scores; nan is never among the best. On a host without the catalog, scores
+/// --dataset it applies to every dataset, without --parameters to every parameter set. Something must
+/// be recorded of the run. `gc --keep-best` ranks by scores; nan is never among the best. On a host without the catalog, scores
 /// are noted for the host that has it.
 #[derive(Debug, Args)]
 pub(super) struct ScoreCommand {
@@ -140,12 +142,8 @@ fn lacks(unknown: &UnknownName) -> String {
     let UnknownName {
         run, part, name, ..
     } = unknown;
-    match &unknown.nearest {
-        Some(nearest) => {
-            format!("run {run} has no {part} {name}: did you mean {nearest}?")
-        }
-        None => format!("run {run} has no {part} {name}"),
-    }
+    let nearest = did_you_mean(unknown.nearest.as_deref());
+    format!("run {run} has no {part} {name}{nearest}")
 }
 
 pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
@@ -164,6 +162,10 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     if command.remove {
         let registry = context.open()?;
         let gone = registry.unscore(&scores)?;
+        // A script may remove the same scores twice, of a run that is there.
+        if gone == 0 {
+            require_runs(context, &registry, &scores, "nothing was removed")?;
+        }
         let missing = scores.len() as u64 - gone;
         context.say(&format!("removed {}", count(gone, "score")));
         // A warning only: a script may remove the same scores twice.
@@ -238,13 +240,37 @@ impl ScoreCommand {
     }
 }
 
+/// Refuses scores if nothing is recorded of any of their runs, which are most likely mistyped.
+fn require_runs(
+    context: &Context,
+    registry: &Registry,
+    scores: &[Score],
+    undone: &str,
+) -> Result<(), Failure> {
+    let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();
+    for run in &runs {
+        if registry.names_any(&of_run(run))? {
+            return Ok(());
+        }
+    }
+    let named = runs.into_iter().take(MOST_NAMES);
+    let of = Filter::default().runs(named).kinds(Kind::ALL);
+    Err(context.nothing_selected(registry, &of, undone)?)
+}
+
+/// All that is recorded of a run.
+fn of_run(run: &str) -> Filter {
+    Filter::default().runs([run]).kinds(Kind::ALL)
+}
+
 fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(), Failure> {
     let registry = match context.open_or_note()? {
         Opened::Catalog(registry) => registry,
         Opened::Inbox(inbox) => return note(context, &inbox, scores, format),
     };
-    // One transaction, so a file is recorded whole or not at all. Scores that no artifact has yet
-    // are recorded too: the arrays may be recorded after them.
+    require_runs(context, &registry, scores, "no score was recorded")?;
+    // One transaction, so a file is recorded whole or not at all. Scores of iterations that no
+    // artifact has yet are recorded too: the arrays may be recorded after them.
     let known = match registry.score(scores) {
         Ok(known) => known,
         Err(error) => {

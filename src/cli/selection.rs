@@ -12,6 +12,7 @@ use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Except, Filter, IterationRange};
 use crate::model::key::Kind;
+use crate::model::name::BasePath;
 use crate::registry::Registry;
 
 /// Selects artifacts that match every flag; a flag with several values matches any of them.
@@ -150,6 +151,24 @@ impl Asked {
         !self.paths.is_empty()
     }
 
+    /// The paths, relative to the base directory; none if one of them is the base directory itself,
+    /// which means everything in it.
+    pub(super) fn places(
+        &self,
+        context: &Context,
+        registry: &Registry,
+    ) -> Result<Vec<BasePath>, Failure> {
+        let mut places = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let path = context.below_base(registry.base(), path);
+            if path.as_os_str().is_empty() || path == registry.base() {
+                return Ok(Vec::new());
+            }
+            places.push(registry.base_path(path)?);
+        }
+        Ok(places)
+    }
+
     /// The filter that paths and flags make. The base directory itself means everything in it.
     pub(super) fn filter(&self, context: &Context, registry: &Registry) -> Result<Filter, Failure> {
         self.narrowed(self.selection.filter(context), context, registry)
@@ -162,15 +181,11 @@ impl Asked {
         context: &Context,
         registry: &Registry,
     ) -> Result<Filter, Failure> {
-        let mut paths = Vec::with_capacity(self.paths.len());
-        for path in &self.paths {
-            let path = context.below_base(registry.base(), path);
-            if path.as_os_str().is_empty() || path == registry.base() {
-                return Ok(filter);
-            }
-            paths.push(registry.base_path(path)?);
+        let places = self.places(context, registry)?;
+        match places.is_empty() {
+            true => Ok(filter),
+            false => Ok(registry.narrowed(filter, &places)?),
         }
-        Ok(registry.narrowed(filter, &paths)?)
     }
 }
 

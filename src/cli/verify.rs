@@ -272,12 +272,12 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         }
         None => {}
     }
-    context.say_unmatched(&registry, &filter)?;
+    let named = context.require_paths(&registry, &filter, &command.asked);
     match (report.is_complete, left) {
         // First: as long as something is unchecked, the findings may not be all.
-        (false, _) => Err(Failure::Partly),
-        (true, 0) => Ok(()),
-        (true, _) => Err(Failure::Findings),
+        (false, _) => Err(context.after(named, Failure::Partly)),
+        (true, 0) => named,
+        (true, _) => Err(context.after(named, Failure::Findings)),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::content::ContentHash;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
+use crate::model::nearest::{did_you_mean, nearest};
 use crate::model::size::{ByteCount, Size};
 
 /// The number of an artifact in its catalog; never given out twice.
@@ -77,8 +78,9 @@ impl fmt::Display for State {
 /// The text does not name a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no state \"{}\"; states are reserved, present, missing, damaged",
-    .0.escape_debug()
+    "there is no state \"{}\"; states are reserved, present, missing, damaged{}",
+    .0.escape_debug(),
+    did_you_mean(nearest(.0, State::ALL.map(State::as_str)))
 )]
 #[non_exhaustive]
 pub struct ParseStateError(pub String);

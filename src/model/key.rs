@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, VALIDATION_CONTAINER};
+use crate::model::nearest::{did_you_mean, nearest};
 
 /// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -118,7 +119,12 @@ impl fmt::Display for Kind {
 
 /// The text does not name a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no kind \"{}\"; kinds are {}", .0.escape_debug(), kind_names())]
+#[error(
+    "there is no kind \"{}\"; kinds are {}{}",
+    .0.escape_debug(),
+    kind_names(),
+    did_you_mean(nearest(.0, Kind::ALL.map(Kind::as_str)))
+)]
 #[non_exhaustive]
 pub struct ParseKindError(pub String);
 

@@ -193,6 +193,11 @@ pub(crate) fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Optio
         })
     });
     listed.ok()?;
+    nearest_of_paths(&path, &paths)
+}
+
+/// The one of these paths that is most like another; `None` if none is similar.
+pub(crate) fn nearest_of_paths(path: &str, paths: &BTreeSet<String>) -> Option<String> {
     let typed: Vec<&str> = path.split('/').collect();
     // Long paths are alike by what they share, so only one component may differ, and not by its
     // number.
@@ -214,7 +219,7 @@ pub(crate) fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Optio
         (is_one && is_name && nearest(typed_stem, [known_stem]).is_some()).then_some(())
     };
     let alike = paths.iter().filter(|known| differing(known).is_some());
-    nearest(&path, alike.map(String::as_str)).map(str::to_owned)
+    nearest(path, alike.map(String::as_str)).map(str::to_owned)
 }
 
 /// The path of the pyramid that a target is a level of.

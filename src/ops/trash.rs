@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::name::REGISTRY_DIR;
+use crate::model::nearest::nearest;
 use crate::model::progress::Monitor;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::ops::others::OtherUse;
@@ -120,6 +121,30 @@ pub(crate) enum Emptied<'a> {
     Removals(&'a [RemovalId]),
 }
 
+/// The error of an id that no removal has, with the most similar one of a removal in the trash.
+pub(crate) fn no_removal(catalog: &Catalog, id: &RemovalId) -> Error {
+    Error::NoRemoval {
+        id: id.to_string(),
+        nearest: nearest_id(catalog, id.to_string().as_str()),
+    }
+}
+
+/// The id of a removal in the trash of which a text is the start, or that differs in a few
+/// characters. Ids of one day are alike in most, so that being similar is not enough.
+pub(crate) fn nearest_id(catalog: &Catalog, typed: &str) -> Option<String> {
+    /// Characters in which a mistyped id differs.
+    const MOST: usize = 3;
+    /// Characters of the day, by which alone no removal is meant.
+    const DAY: usize = 9;
+    // What cannot be read is no answer; the error says what was asked for all the same.
+    let ids = removals(catalog).ok()?.into_iter();
+    let ids: Vec<String> = ids.map(|removal| removal.id.to_string()).collect();
+    let is_meant = |id: &&String| {
+        typed.len() > DAY && id.starts_with(typed) || strsim::levenshtein(typed, id) <= MOST
+    };
+    nearest(typed, ids.iter().filter(is_meant).map(String::as_str)).map(str::to_owned)
+}
+
 /// Purges the trash, or a part of it.
 ///
 /// # Errors
@@ -148,7 +173,7 @@ pub(crate) fn empty_trash(
     if let Emptied::Removals(ids) = what {
         let is_there = |id: &RemovalId| removals.iter().any(|removal| removal.id == *id);
         if let Some(id) = ids.iter().find(|id| !is_there(id)) {
-            return Err(Error::NoRemoval { id: id.to_string() });
+            return Err(no_removal(catalog, id));
         }
     }
     for removal in removals {

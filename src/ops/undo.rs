@@ -166,6 +166,7 @@ fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, E
         })),
         None => Err(Error::NoRemoval {
             id: removal.to_string(),
+            nearest: None,
         }),
     }
 }

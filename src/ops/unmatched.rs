@@ -22,13 +22,14 @@ use crate::store::Base;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unmatched {
-    /// `run`, `path`, `dataset`, `parameters` or `metric`.
+    /// `run`, `path`, `dataset`, `parameters`, `iteration` or `metric`.
     pub part: &'static str,
     /// The name or pattern, as it was given.
     pub name: String,
     /// Whether the registry knows the name, and nothing is recorded under it now.
     pub emptied: bool,
-    /// The most similar known name, if one is similar; none for a pattern with `*` or the like.
+    /// The most similar known name, if one is similar; none for a pattern with `*` or the like. Of
+    /// an iteration or a range, those next to it, such as `14000, 16000`.
     pub nearest: Option<String>,
     /// Of a run: what its folder holds; none if there is no such folder.
     pub on_disk: Option<OnDisk>,
@@ -56,6 +57,18 @@ impl fmt::Display for Unmatched {
                     "{part} \"{name}\" has neither an array nor a checkpoint in its folder"
                 );
             }
+        }
+        if *part == "iteration" {
+            let within = if name.to_string().contains("..") {
+                "in "
+            } else {
+                ""
+            };
+            write!(f, "no iteration {within}{name}")?;
+            return match &self.nearest {
+                Some(nearest) => write!(f, "; iterations near {name}: {nearest}"),
+                None => Ok(()),
+            };
         }
         match (self.emptied, Pattern::from(&self.name).is_glob(), *part) {
             (_, _, "path") => write!(f, "nothing is recorded at \"{name}\"")?,
@@ -85,8 +98,8 @@ pub(crate) fn selects_any(
     Ok(any)
 }
 
-/// Returns the names in a filter that nothing recorded has. Datasets and parameters are looked for
-/// in the runs that the filter names, and folders of unknown runs in `base`, if it is given.
+/// Returns the names in a filter that nothing recorded has. Datasets, parameters and iterations are
+/// looked for in the runs that the filter names, and folders of unknown runs in `base`, if it is given.
 ///
 /// # Errors
 /// [`Error::Catalog`] if the catalog cannot be read.
@@ -153,6 +166,27 @@ pub(crate) fn unmatched(
                     on_disk: None,
                 });
             }
+        }
+    }
+    for range in &filter.iterations {
+        let one = Filter::default()
+            .runs(runs.iter().cloned())
+            .below(below.iter().cloned())
+            .iterations([*range]);
+        if !selects(one)? {
+            // Those of the runs of paths are not asked for, as paths in a run have fewer.
+            let beside = match below.is_empty() {
+                true => catalog.iterations_beside(range, &runs)?,
+                false => Vec::new(),
+            };
+            let beside: Vec<String> = beside.iter().map(i64::to_string).collect();
+            found.push(Unmatched {
+                part: "iteration",
+                name: range.to_string(),
+                emptied: false,
+                nearest: (!beside.is_empty()).then(|| beside.join(", ")),
+                on_disk: None,
+            });
         }
     }
     Ok(found)

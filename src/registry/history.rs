@@ -13,6 +13,7 @@ use crate::model::operation::{
 };
 use crate::model::removal::{Removal, RemovalState, RemovedArtifact};
 use crate::ops::target::{self, Target};
+use crate::ops::trash;
 use crate::ops::undo::{self, UndoReport};
 
 /// An artifact that was removed, and the state of its removal.
@@ -158,7 +159,7 @@ impl Registry {
         {
             let id = &removed.removal;
             let removal = self.removal(id)?;
-            let removal = removal.ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
+            let removal = removal.ok_or_else(|| trash::no_removal(&self.catalog, id))?;
             former.push(FormerArtifact { removed, removal });
         }
         // Of several with one time, the row that was recorded last comes first.

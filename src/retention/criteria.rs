@@ -3,6 +3,8 @@
 //! Source: `higher_is_better` in `dacapo/experiments/tasks/evaluators/` of DaCapo, files
 //! `binary_segmentation_evaluation_scores.py` and `instance_evaluation_scores.py`.
 
+use crate::model::nearest;
+
 /// Criteria of which a higher value is better.
 const HIGHER: [&str; 8] = [
     "dice",
@@ -34,19 +36,11 @@ const LOWER: [&str; 15] = [
     "voi_split",
 ];
 
-/// How alike a mistyped name and a known one must be, from 0 to 1.
-const ALIKE: f64 = 0.75;
-
 /// The criterion of DaCapo that is most like a name that is none, if one is; with the channel.
 pub(super) fn nearest(name: &str) -> Option<String> {
     let (channel, criterion) = split(name);
-    let typed = criterion.to_lowercase();
-    let known = HIGHER.iter().chain(&LOWER);
-    known
-        .map(|known| (strsim::jaro_winkler(&typed, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| format!("{channel}{known}"))
+    let known = HIGHER.iter().chain(&LOWER).copied();
+    nearest::nearest(criterion, known).map(|known| format!("{channel}{known}"))
 }
 
 /// Splits a name behind its channel and `__`; the channel may be empty.

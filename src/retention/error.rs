@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::words::length;
 use crate::model::key::Kind;
+use crate::model::nearest::did_you_mean;
 
 /// Why a policy is refused: what is wrong, why, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +151,7 @@ fn meant(nearest: Option<&str>) -> String {
 /// What to write instead of a metric that no score has.
 fn known_metrics(nearest: Option<&str>, known: &[String]) -> String {
     match (nearest, known) {
-        (Some(nearest), _) => format!("; did you mean {nearest}?"),
+        (Some(nearest), _) => did_you_mean(Some(nearest)),
         (None, []) => ": nothing has scores; record some with dalsegno score".to_owned(),
         (None, known) => format!("; scores have {}", known.join(", ")),
     }

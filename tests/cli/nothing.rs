@@ -217,7 +217,11 @@ fn a_path_means_the_run_or_the_folder_that_it_names() {
         assert_eq!(found, paths(&format!("list {flags}")), "{path}");
     }
     // Of a name that is the start of another nothing is taken.
-    assert_eq!(paths("list mito/validation.zarr/100"), Vec::<String>::new());
+    let text = world.transcript("list mito/validation.zarr/100 -0 --quiet");
+    assert!(
+        !text.contains("out|") && text.ends_with("exit 1\n"),
+        "{text}"
+    );
     let same = |one: &str, other: &str| {
         let [one, other] =
             [one, other].map(|line| stdout(&mut world.call(&format!("{line} --quiet"))));
@@ -454,4 +458,162 @@ fn what_lies_outside_runs_is_said_in_one_line() {
         let text = world.transcript(&format!("{command} --json"));
         assert_eq!(text.matches("\"outside-run\"").count(), 3, "{text}");
     }
+}
+
+#[test]
+fn the_nearest_name_is_named_by_every_command() {
+    let world = World::scanned();
+    let config = world.base.join(".dalsegno/config.toml");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.push_str("[policy.nightly.prediction]\nkeep-last = 3\n");
+    fs::write(&config, text).unwrap();
+    world.transcript("rm mito/validation.zarr/1000/crop1 --trash --yes --quiet");
+    let trash = stdout(&mut world.call("trash list --jsonl --quiet"));
+    let trash: serde_json::Value = serde_json::from_str(&trash).unwrap();
+    let id = trash["id"].as_str().unwrap().to_owned();
+    let other = match id.strip_suffix('0') {
+        Some(start) => format!("{start}1"),
+        None => format!("{}0", &id[..id.len() - 1]),
+    };
+    let day = &id[..15];
+    for (line, says) in [
+        (
+            format!("restore {other}"),
+            format!("there is no removal {other}; did you mean \"{id}\"?"),
+        ),
+        (
+            format!("restore {day}"),
+            format!("is in the trash; did you mean \"{id}\"?"),
+        ),
+        (
+            format!("trash empty {other} --yes"),
+            format!("there is no removal {other}; did you mean \"{id}\"?"),
+        ),
+        (
+            "restore 20010101-000000-aaaaaa".to_owned(),
+            "there is no removal 20010101-000000-aaaaaa\n".to_owned(),
+        ),
+    ] {
+        let text = world.transcript(&line);
+        assert!(text.contains(&says), "{says}: {text}");
+        assert!(text.ends_with("exit 1\n"), "{text}");
+    }
+    let text = world.transcript(
+        "restore mitoo
+        restore mito/validation.zarr/1000/corp1
+        restore --run mitoo
+        restore --run mito --dataset corp1
+        restore --run mito --parameters threshold_128
+        mv mitoo nucleus
+        list --parameters 127 --table
+        list --kind predicton
+        list --state damagd
+        list --run mito --iteration 7000,9000 --table
+        list --run mito --iteration 20000.. --table
+        iterations --iteration ..-1 --table
+        rm --run mito --iteration 7 --yes
+        gc --policy nigthly
+        score --run mitoo --iteration 1000 voi=0.3
+        score --run mitoo --iteration 1000 --remove voi
+        score --run mito --iteration 1000 --dataset corp2 voi=0.3",
+    );
+    assert_transcript!("nothing_nearest", text);
+}
+
+#[test]
+fn a_run_of_which_nothing_is_left_is_neither_pinned_nor_scored() {
+    let world = World::scanned();
+    world.transcript("mv er err2 --yes --quiet\nrm --run err2 --yes --quiet");
+    let text = world.transcript(
+        "pin figure-1 --run er --reason why
+        pin figure-1 --run err2 --reason why
+        pin figure-1 er --reason why
+        score --run err2 --iteration 500 voi=0.5
+        pin --list --table
+        pin figure-2 --run mito --iteration 20000.. --reason later",
+    );
+    assert_transcript!("nothing_left", text);
+}
+
+#[test]
+fn a_path_that_names_nothing_fails_in_every_command_and_a_selection_only_in_some() {
+    let world = World::scanned();
+    for command in [
+        "list",
+        "iterations",
+        "runs",
+        "du",
+        "show",
+        "verify",
+        "refresh",
+        "seal",
+        "gc --keep-last 1",
+        "list -0",
+        "list --json",
+        "runs --jsonl",
+    ] {
+        for (path, nearest) in [
+            ("mitoo", "mito"),
+            (
+                "mito/validation.zarr/1000/corp1",
+                "mito/validation.zarr/1000/crop1",
+            ),
+        ] {
+            // What else is named is shown, or nothing is changed.
+            for path in [path.to_owned(), format!("er {path}")] {
+                let text = world.transcript(&format!("{command} {path}"));
+                assert!(text.ends_with("exit 1\n"), "{text}");
+                let says = format!("did you mean \"{nearest}\"?");
+                assert_eq!(text.matches(&says).count(), 1, "{text}");
+                assert!(text.contains("err| error"), "{text}");
+                assert!(text.contains("err|   next: "), "{text}");
+            }
+        }
+    }
+    let text = world.transcript("list er mitoo -0");
+    assert!(text.contains("er/validation.zarr/500"), "{text}");
+    // Flags select, and nothing may be selected.
+    for command in ["list", "iterations", "runs", "du", "show"] {
+        let text = world.transcript(&format!("{command} --run mitoo"));
+        assert!(text.contains("did you mean \"mito\"?"), "{text}");
+        assert!(!text.contains("exit"), "{text}");
+    }
+    // A known path that flags narrow to nothing is there.
+    let text = world.transcript("list mito --kind snapshot --dataset crop1");
+    assert!(!text.contains("exit"), "{text}");
+    // What was removed from a path is shown, and is in no listing.
+    world.transcript("rm er --yes --quiet");
+    let text = world.transcript("list er");
+    assert!(
+        text.contains("nothing is recorded of run \"er\"") && text.ends_with("exit 1\n"),
+        "{text}"
+    );
+    let text = world.transcript("show er/validation.zarr/500/crop1/prediction --table");
+    assert!(text.contains("removed; it was present"), "{text}");
+}
+
+#[test]
+fn runs_and_iterations_count_arrays_of_a_size_as_list_does() {
+    let world = World::scanned();
+    let large = world
+        .base
+        .join("mito/validation.zarr/9000/crop2/prediction/0.0");
+    fs::write(large, [7; 5000]).unwrap();
+    world.transcript("refresh --measure --all --quiet");
+    for (command, field) in [
+        ("list", "iteration"),
+        ("iterations", "iteration"),
+        ("runs", "last_iteration"),
+    ] {
+        let text = stdout(&mut world.call(&format!("{command} --min-size 4kB --jsonl --quiet")));
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 1, "{text}");
+        assert_eq!(lines[0]["run"], "mito");
+        assert_eq!(lines[0][field], 9000, "{text}");
+    }
+    let text = world.transcript("runs --min-size 1GB --table");
+    assert!(text.contains("no run matches"), "{text}");
 }

@@ -126,6 +126,8 @@ fn a_run_that_is_pinned_binds_what_comes_later() {
 #[test]
 fn scores_are_noted_listed_and_taken_away() {
     let world = World::scanned();
+    let odd = "record prediction --run 'my run, the 2nd/a' --iteration -5 --dataset d --quiet";
+    world.transcript(odd);
     let text = world.transcript(
         "score
         score --run mito --iteration 1000 voi=0.31 f1=0.8

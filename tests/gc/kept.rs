@@ -78,7 +78,10 @@ fn keep_best_says_that_the_newest_would_go_and_refuses_an_unknown_metric() {
         .unwrap();
     let error = planned(&registry, policy("voii:min")).unwrap_err();
     assert_eq!(error.code(), "policy-metric");
-    assert!(error.to_string().ends_with("did you mean voi?"), "{error}");
+    assert!(
+        error.to_string().ends_with("did you mean \"voi\"?"),
+        "{error}"
+    );
 
     let plan = planned(&registry, policy("voi:max")).unwrap();
     assert_eq!(removed(&plan), [prediction(1000)]);

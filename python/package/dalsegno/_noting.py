@@ -159,7 +159,7 @@ class Noting(Core):
         self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]
     ) -> None:
         for run, part, name, nearest in self._native.unknown_names(scores):
-            meant = f": did you mean {nearest!r}?" if nearest is not None else ""
+            meant = f"; did you mean {nearest!r}?" if nearest is not None else ""
             logger.warning("run %s has no %s %r%s", run, part, name, meant)
 
     def unscore(self, scores: Union[Score, Iterable[Score]]) -> int:

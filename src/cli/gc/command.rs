@@ -131,12 +131,17 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     let plan = context.waiting("planning", || registry.plan_gc(&request))?;
     if plan.plan.lines.is_empty() && !filter.is_all() && !registry.names_any(&filter)? {
         let nothing = context.nothing_selected(&registry, &filter, "nothing was removed")?;
-        match (&command.apply, nothing) {
-            (None, Failure::Nothing(why, _)) => context.say(&why),
+        // A path that names nothing fails in a plan too.
+        match (
+            command.apply.is_some() || command.asked.names_paths(),
+            nothing,
+        ) {
+            (false, Failure::Nothing(why, _)) => context.say(&why),
             (_, nothing) => return Err(nothing),
         }
     } else {
-        context.say_unmatched(&registry, &filter)?;
+        // Before anything is removed: what is named in vain may be mistyped.
+        context.require_paths(&registry, &filter, &command.asked)?;
     }
     // A policy names its runs itself.
     let about_all = match command.rules.is_named() || plan.file.items.is_empty() {

@@ -12,6 +12,7 @@ use crate::model::artifact::State;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
+use crate::model::nearest::{did_you_mean, nearest};
 use crate::model::size::{ByteCount, ParseSizeError};
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
@@ -314,12 +315,13 @@ impl Rules {
         }
         let Some(policy) = registry.policies().get(name) else {
             let known: Vec<&str> = registry.policies().keys().map(String::as_str).collect();
+            let nearest = did_you_mean(nearest(name, known.iter().copied()));
             let known = match known.as_slice() {
                 [] => "config.toml defines none".to_owned(),
                 known => format!("config.toml defines {}", known.join(", ")),
             };
             return Err(Failure::usage(
-                format!("there is no policy {name}; {known}"),
+                format!("there is no policy {name}; {known}{nearest}"),
                 format!("define it in .dalsegno/config.toml as [policy.{name}]"),
             ));
         };

@@ -13,6 +13,7 @@ use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::model::removal::RemovalId;
 use crate::ops::inner::{self, RegistriesAround};
+use crate::ops::target;
 use crate::store::{self, Base, EntryId, EntryType, LookFor, StaleList};
 
 /// Data that is younger than this may still be written.
@@ -97,7 +98,16 @@ pub(crate) fn plan(
     // What the new name has already: nothing of it may be replaced.
     let taken = catalog.run_contents(to)?;
     let above = above(to, |folder| Ok(catalog.in_container(folder)?))?;
-    Ok(check(base, now, from, to, contents, &taken, above)?.report)
+    let checked = check(base, now, from, to, contents, &taken, above);
+    Ok(checked.map_err(|error| named(catalog, from, error))?.report)
+}
+
+/// An error with the name of a run that is most like one that is not recorded.
+pub(super) fn named(catalog: &Catalog, from: &RunName, mut error: Error) -> Error {
+    if let Error::NotRecorded { nearest, .. } = &mut error {
+        *nearest = target::nearest_run(catalog, from);
+    }
+    error
 }
 
 /// The first folder above a name that holds a recorded container or array.

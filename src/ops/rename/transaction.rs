@@ -57,7 +57,7 @@ pub(crate) fn rename(
     }
     // If this fails, the next open for writing drops it.
     let _ = trash.remove_folder(&id);
-    renamed
+    renamed.map_err(|error| plan::named(on.catalog, from, error))
 }
 
 /// Steps 2 to 5.

@@ -34,6 +34,7 @@
 //! is left.
 
 use std::cmp::Reverse;
+mod absent;
 mod exchanged;
 mod parts;
 
@@ -156,7 +157,7 @@ fn chosen(
         RestoreTarget::Removal(id) => {
             let removal = catalog
                 .removal(id)?
-                .ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
+                .ok_or_else(|| trash::no_removal(catalog, id))?;
             if removal.state != RemovalState::Kept {
                 let state = removal.state.as_str();
                 return Err(Error::NotRestorable {
@@ -183,14 +184,32 @@ fn chosen(
         }
     }
     if kept.is_empty() {
-        let what = match target {
-            RestoreTarget::Removal(id) => format!("removal {id}"),
-            RestoreTarget::Path(path) => path.display().to_string(),
-            RestoreTarget::Filter(_) | RestoreTarget::Last(_) => "the selection".to_owned(),
-        };
-        return Err(Error::NotInTrash { what });
+        let in_trash = catalog.kept_artifacts(&everything, now)?;
+        return Err(not_in_trash(catalog, base, target, &in_trash));
     }
     Ok((kept, older))
+}
+
+/// The error of a target of which nothing is in the trash.
+fn not_in_trash(
+    catalog: &Catalog,
+    base: &Base,
+    target: &RestoreTarget,
+    in_trash: &[RemovedArtifact],
+) -> Error {
+    let (what, nearest) = match target {
+        RestoreTarget::Removal(id) => (format!("removal {id}"), None),
+        RestoreTarget::Path(path) => {
+            let wanted = target::relative(base, path).ok();
+            let nearest = wanted.and_then(|wanted| absent::near_path(&wanted, in_trash));
+            let typed = path.file_name().unwrap_or_default().to_string_lossy();
+            let nearest = nearest.or_else(|| trash::nearest_id(catalog, &typed));
+            (path.display().to_string(), nearest)
+        }
+        RestoreTarget::Filter(filter) => absent::of_filter(filter, in_trash),
+        RestoreTarget::Last(target) => return not_in_trash(catalog, base, target, in_trash),
+    };
+    Error::NotInTrash { what, nearest }
 }
 
 fn path_of(removed: &RemovedArtifact) -> String {
@@ -352,8 +371,10 @@ pub(crate) fn plan_restore(
         let had_artifacts = !removed.is_empty();
         removed.retain(|one| !ids.contains(&one.artifact.id));
         if removed.is_empty() && had_artifacts {
-            let what = "what is named twice".to_owned();
-            return Err(Error::NotInTrash { what });
+            return Err(Error::NotInTrash {
+                what: "what is named twice".to_owned(),
+                nearest: None,
+            });
         }
         let mut first = None;
         let mut comes = false;
@@ -571,7 +592,12 @@ fn way_back(
     all: &AllItems,
 ) -> Result<WayBack, Error> {
     match view.removal(id)? {
-        None => return Err(Error::NoRemoval { id: id.to_string() }),
+        None => {
+            return Err(Error::NoRemoval {
+                id: id.to_string(),
+                nearest: None,
+            });
+        }
         Some(open) if open.state != RemovalState::Kept => {
             let state = open.state.as_str();
             return Err(Error::NotRestorable {
@@ -599,6 +625,7 @@ fn way_back(
         let rows = view.of_item(id, number)?;
         let unknown = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
+            nearest: None,
         };
         let path = view.path_of_item(id, number)?.ok_or_else(unknown)?;
         let is_run =
