@@ -639,3 +639,26 @@ fn a_clock_after_9999_is_an_error_and_its_last_second_has_one_backup() {
         failed.reason
     );
 }
+
+#[test]
+fn opening_and_the_change_after_it_wait_for_one_timeout_together() {
+    let (_folder, base) = base_with_registry();
+    // What a removal in flight looks like: opening waits for its turn to settle it.
+    fs::create_dir_all(base.join(".dalsegno/trash/20261130-000000-abcdef")).unwrap();
+    let turn = lock::take(&base.join(".dalsegno/catalog.sqlite3.turn"));
+    let timeout = Duration::from_secs(2);
+    let start = std::time::Instant::now();
+    let registry = Options::new().lock_timeout(timeout).open(&base).unwrap();
+    let opened = start.elapsed();
+    assert!(opened >= timeout, "it did not wait: {opened:?}");
+    let key = dalsegno::model::layout::parse("r/validation.zarr/1/a/prediction").unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(code(registry.record(&key)), "lock-timeout");
+    assert!(begun.elapsed() < timeout / 2, "{:?}", begun.elapsed());
+    // A call for which nothing was waited before has the whole time.
+    let begun = std::time::Instant::now();
+    assert_eq!(code(registry.record(&key)), "lock-timeout");
+    assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());
+    drop(turn);
+    registry.record(&key).unwrap();
+}

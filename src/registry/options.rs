@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Registry;
 use super::agent::{self, hostname};
@@ -384,6 +384,7 @@ impl Options {
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
             let patience = self.lock_timeout;
+            let began = Instant::now();
             // A handle that only asks needs no recovery, and each removal looks again.
             registry
                 .catalog
@@ -393,13 +394,20 @@ impl Options {
                 true => recover::recover(catalog, base, now, None),
                 false => recover::settle_pending(catalog, base, now, None).map(|(done, _)| done),
             };
-            // Calls to come wait as long as the caller asked for.
-            registry.catalog.wait_at_most(patience);
+            let mut has_waited = false;
             registry.recovery = match recovered {
                 // A process that hangs with the turn in its hand.
-                Err(Error::Catalog(CatalogError::LockTimeout { .. })) => Recovery::default(),
+                Err(Error::Catalog(CatalogError::LockTimeout { .. })) => {
+                    has_waited = true;
+                    Recovery::default()
+                }
                 recovered => recovered?,
             };
+            // Folding does not wait for it again.
+            registry.catalog.wait_at_most(match has_waited {
+                true => Duration::ZERO,
+                false => patience,
+            });
             let (catalog, base) = (&registry.catalog, &registry.base);
             // After recovery, because a note may be about data that it has just put back.
             let here = agent::hostname();
@@ -413,6 +421,11 @@ impl Options {
             let folded = fold.fold()?;
             registry.recovery.folded = folded.notes;
             registry.recovery.problems.extend(folded.problems);
+            // Calls to come wait as long as the caller asked for, which is one time for all.
+            registry.catalog.wait_at_most(patience);
+            if has_waited {
+                registry.catalog.waits_since(began);
+            }
         }
         Ok(registry)
     }

@@ -1,6 +1,7 @@
 //! Rebuilding the catalog: the face of the protocol.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::options::Options;
 use super::{Registry, agent};
@@ -58,6 +59,9 @@ impl Options {
         }
         // Before anything moves, so that the clock does not fail a rebuild halfway.
         catalog::check_clock(&place.path, &*self.clock)?;
+        let began = Instant::now();
+        // From here on no other process writes.
+        let replacing = Replacing::begin(&place.path, self.lock_timeout, &*self.on_wait)?;
         let rebuilding = Rebuilding {
             base: &base,
             path: &place.path,
@@ -66,14 +70,13 @@ impl Options {
             dir: &folder.dir(),
             is_elsewhere: place.tie.is_some(),
             network: place.network,
-            lock_timeout: self.lock_timeout,
+            // One timeout for both waits.
+            lock_timeout: self.lock_timeout.saturating_sub(began.elapsed()),
             agent: agent::agent(),
             clock: &*self.clock,
             options,
             monitor,
         };
-        // From here on no other process writes.
-        let replacing = Replacing::begin(&place.path, self.lock_timeout, &*self.on_wait)?;
         let mut report = rebuilding.rebuild(replacing)?;
         // Opened as usual, which folds in what other hosts noted meanwhile.
         let registry = self.open_at(base)?;

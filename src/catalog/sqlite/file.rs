@@ -79,6 +79,7 @@ impl Catalog {
             let _turn = queue.wait(&*options.on_wait)?;
             second_names::remove(&place, &second_names::find(&place));
         }
+        let began = Instant::now();
         // A full disk has no room for the index of the WAL: a slice of the reserve makes some.
         let (access, mut first) = match connection::open(&place, &options, &registration) {
             Err(CatalogError::Full { .. })
@@ -90,6 +91,8 @@ impl Catalog {
             }
             opened => opened?,
         };
+        // SQLite may have waited for another process.
+        queue.waits_since(began);
         // Drops the monitor after opening, so that its progress bar disappears.
         let monitor = std::mem::replace(&mut options.monitor, Arc::new(Silent));
         let backups = options.backups.take().unwrap_or_else(|| {
@@ -142,6 +145,12 @@ impl Catalog {
             // Without room for it, the next that opens the catalog says so.
             let _ = connection.fill_index(&self.place);
         }
+    }
+
+    /// Counts the time since `began`, in which opening waited for a turn and got none, for the next
+    /// change if that comes soon.
+    pub fn waits_since(&self, began: Instant) {
+        self.queue.waits_since(began);
     }
 
     fn migrate(
@@ -449,10 +458,12 @@ impl Catalog {
         self.require_writing()?;
         let connection = self.take()?;
         let patience = patience.min(self.options.lock_timeout);
+        let start = Instant::now();
         let turn = self.queue.wait_at_most(patience, &*self.options.on_wait);
-        let result = turn
-            .map_err(E::from)
-            .and_then(|turn| self.write_in_turn(&turn, patience, operation, &connection, change));
+        let result = turn.map_err(E::from).and_then(|turn| {
+            let patience = patience.saturating_sub(start.elapsed());
+            self.write_in_turn(&turn, patience, operation, &connection, change)
+        });
         self.give_back(connection);
         result
     }
@@ -463,14 +474,11 @@ impl Catalog {
         connection: &OpenConnection,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let start = Instant::now();
         let turn = self.queue.wait(&*self.options.on_wait)?;
-        self.write_in_turn(
-            &turn,
-            self.options.lock_timeout,
-            operation,
-            connection,
-            change,
-        )
+        // One timeout for both locks: what the wait for the turn took is gone.
+        let patience = self.options.lock_timeout.saturating_sub(start.elapsed());
+        self.write_in_turn(&turn, patience, operation, connection, change)
     }
 
     fn write_in_turn<T, E: From<CatalogError>>(

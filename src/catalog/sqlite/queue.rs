@@ -36,6 +36,9 @@ const LOOKS: usize = 4;
 /// How often a waiting writer asks whether it is to go on waiting.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// A wait that begins so soon after another is part of it.
+const SOON: Duration = Duration::from_secs(1);
+
 /// For so long a handle may take the turn again without getting in line. With 4 instead of 3 ms
 /// others waited 1.25 times as long, for the same rate; 2 ms took a tenth off the rate.
 const SLICE: Duration = Duration::from_millis(3);
@@ -55,6 +58,14 @@ pub(crate) struct WriteQueue {
     interrupt: Option<Interrupt>,
     /// When this handle last came to its turn by getting in line.
     slice: Mutex<Option<Instant>>,
+    /// A wait that opening gave up, or was over with: the next one goes on with it.
+    before: Mutex<Option<Before>>,
+}
+
+/// A wait that is over.
+struct Before {
+    began: Instant,
+    ended: Instant,
 }
 
 /// The right to write, until it is dropped.
@@ -162,7 +173,26 @@ impl WriteQueue {
             timeout,
             interrupt: None,
             slice: Mutex::new(None),
+            before: Mutex::new(None),
         }
+    }
+
+    /// Lets the next wait, if it begins soon, have begun at a time in the past: opening has waited
+    /// since then, and the caller gave one timeout for both.
+    pub(in crate::catalog) fn waits_since(&self, began: Instant) {
+        let ended = Instant::now();
+        *self.lock_before() = Some(Before { began, ended });
+    }
+
+    /// When a wait that begins now has begun.
+    fn start(&self) -> Instant {
+        let before = self.lock_before().take();
+        let before = before.filter(|before| before.ended.elapsed() < SOON);
+        before.map_or_else(Instant::now, |before| before.began)
+    }
+
+    fn lock_before(&self) -> MutexGuard<'_, Option<Before>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the interrupt that ends a wait.
@@ -227,7 +257,7 @@ impl WriteQueue {
             queue: self,
             on_wait,
             timeout,
-            start: Instant::now(),
+            start: self.start(),
             is_reported: false,
         };
         let mut queue = Lock::open(&self.catalog, QUEUE)?;
