@@ -19,6 +19,10 @@ const MOST_MISSES: u32 = 16;
 /// Older rows of a container that are in their places, or of other files, after which its other rows
 /// are taken for such too.
 const MOST_OTHERS: u32 = 2;
+/// Containers of each of which [`MOST_MISSES`] rows are looked up among older ones, and in which
+/// older rows are looked at. Of each further one, a single row is looked up, which asks about every
+/// container of the catalog.
+const MOST_CONTAINERS: usize = 64;
 /// How long after its contents a file of metadata may last change by a writer that renames it to
 /// its place. A copy that keeps times changes when it is made.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
@@ -111,8 +115,12 @@ impl<'a> Owners<'a> {
         if row.written_at == Some(written_at) {
             let kind = row.key.kind();
             let is_array = !kind.is_container() && !kind.is_file();
+            let most = match self.looked_up.len() < MOST_CONTAINERS {
+                true => MOST_MISSES,
+                false => 1,
+            };
             let looked_up = self.looked_up.entry(container).or_default();
-            if !is_array || row.origin != Origin::Scanned || *looked_up >= MOST_MISSES {
+            if !is_array || row.origin != Origin::Scanned || *looked_up >= most {
                 return Ok(None);
             }
             *looked_up += 1;
@@ -131,6 +139,11 @@ impl<'a> Owners<'a> {
     fn renamed(&mut self, row: &Artifact) -> Result<Option<Artifact>, Error> {
         let path = row.location().path();
         for (id, container) in self.catalog.older_twins(row)? {
+            let is_known = self.others.contains_key(&container);
+            if !is_known && self.others.len() >= MOST_CONTAINERS {
+                // All files have one time: that says nothing.
+                continue;
+            }
             let others = self.others.entry(container).or_default();
             if *others >= MOST_OTHERS {
                 continue;
