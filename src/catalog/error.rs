@@ -126,10 +126,12 @@ pub enum CatalogError {
         here: String,
     },
     /// The catalog is outside the base directory, and neither it nor a trace of it is on this host.
-    #[error("the catalog {} is not on this host", .path.display())]
+    #[error("the catalog {}{}", .path.display(), not_here(.keeper.as_deref()))]
     NotHere {
         /// Catalog file.
         path: PathBuf,
+        /// Name of this host, if it is the one that has the catalog.
+        keeper: Option<String>,
     },
     /// This host was to become the one that has the catalog, and the catalog is not at the path.
     #[error("{} is not the catalog of this base directory: {why}", .path.display())]
@@ -418,6 +420,14 @@ fn there_is_one(near: Option<&Path>) -> String {
     })
 }
 
+/// What became of a catalog outside the base directory.
+fn not_here(keeper: Option<&str>) -> String {
+    match keeper {
+        None => " is not on this host".to_owned(),
+        Some(host) => format!(" is gone, though this host, {host}, is the one that has it"),
+    }
+}
+
 impl CatalogError {
     /// The error for a base directory without a registry. Looks for one above and below it.
     pub(crate) fn no_registry(base: &Path) -> Self {
@@ -497,7 +507,7 @@ impl CatalogError {
             | Self::NotABackup { path }
             | Self::Mismatch { path, .. }
             | Self::AtKeeper { path, .. }
-            | Self::NotHere { path }
+            | Self::NotHere { path, .. }
             | Self::NotCopied { path, .. }
             | Self::Outdated { path, .. }
             | Self::NotTheOwner { path, .. }

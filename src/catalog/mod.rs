@@ -94,7 +94,7 @@ pub use rename::RunContents;
 pub(crate) use rename::renamed;
 pub use salvage::{Salvaged, keep_published, salvage_published};
 pub use scores::ScoreQuery;
-pub use sharing::closed_to_group;
+pub use sharing::{closed_to_group, shared_with};
 pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;

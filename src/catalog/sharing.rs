@@ -29,6 +29,17 @@ fn group(folder: &RegistryDir) -> Result<Option<u32>, CatalogError> {
     Ok((found.mode() & 0o020 != 0).then_some(found.gid()))
 }
 
+/// The group that shares `.dalsegno`, in words: `group "lab" (gid 1001)`; `None` if no group does.
+#[must_use]
+pub fn shared_with(folder: &RegistryDir) -> Option<String> {
+    let group = group(folder).ok()??;
+    let name = group_name(group);
+    Some(match name == group.to_string() {
+        true => format!("group {group}"),
+        false => format!("group \"{name}\" (gid {group})"),
+    })
+}
+
 /// Gives a catalog that this user owns to the group that shares `.dalsegno`. What cannot be given
 /// stays as it is: [`closed_to_group`] says so.
 ///

@@ -81,6 +81,8 @@ pub fn tie(folder: &RegistryDir, path: &Path, given: bool) -> Result<Tie, Catalo
                 // The disk of another host, or one that is not mounted here.
                 Err(CatalogError::NotHere {
                     path: path.to_owned(),
+                    // On any other host it is not looked for.
+                    keeper: folder.host().map(str::to_owned),
                 })
             }
             Err(error) => Err(CatalogError::io("reading", path, error)),

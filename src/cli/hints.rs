@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::artifacts::user_name;
 use super::render::shell_word;
-use crate::catalog::{CatalogError, PUBLISHED_FILE};
+use crate::catalog::{CatalogError, PUBLISHED_FILE, RegistryDir};
 use crate::error::{Error, listed};
 use crate::model::hint::Hint;
 use crate::model::name::REGISTRY_DIR;
@@ -38,6 +38,22 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
             text(Hint::Init)
         ));
     }
+    if let Error::Catalog(CatalogError::NotHere {
+        path,
+        keeper: Some(_),
+    }) = error
+    {
+        let path = shell_word(&path.display().to_string());
+        return Some(format!(
+            "mount its disk, if that is not mounted; if the catalog is lost, make a new one, from its \
+             published copy or the newest backup, with: dalsegno rebuild --catalog {path}"
+        ));
+    }
+    if let Error::OfAnotherUser { path } = error {
+        let host = base.and_then(|base| RegistryDir::find(base).ok());
+        let host = host.as_ref().and_then(RegistryDir::host);
+        return Some(who_seals(path, host));
+    }
     let hint = error.hint()?;
     if hint == Hint::ShareFolder {
         return Some(or_skip(text(hint).to_owned(), may_skip));
@@ -65,7 +81,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
             ("PATH", base.join(path).display().to_string())
         }
         Error::Catalog(CatalogError::NotTheOwner { owner, .. }) => ("USER", user_name(*owner)),
-        Error::Catalog(CatalogError::Unbound { path, .. }) => ("PATH", path.display().to_string()),
+        Error::Catalog(CatalogError::NotHere { path, .. } | CatalogError::Unbound { path, .. }) => {
+            ("PATH", path.display().to_string())
+        }
         Error::Occupied { path } => ("PATH", path.display().to_string()),
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
@@ -86,6 +104,20 @@ fn or_skip(next: String, may_skip: bool) -> String {
     match may_skip {
         true => next + "; --keep-going skips it",
         false => next,
+    }
+}
+
+/// Who can seal data of another user, where, and with what.
+fn who_seals(path: &Path, host: Option<&str>) -> String {
+    let seals =
+        text(Hint::SealAtKeeper).replacen("PATH", &shell_word(&path.display().to_string()), 1);
+    match host {
+        Some(host) => seals.replacen(
+            "on the host that has the catalog",
+            &format!("on host {host}, which has the catalog,"),
+            1,
+        ),
+        None => seals,
     }
 }
 

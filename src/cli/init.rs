@@ -11,7 +11,7 @@ use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::prompt::confirm;
 use super::render::{self, shell_word};
-use crate::catalog::RegistryDir;
+use crate::catalog::{self, RegistryDir};
 use crate::disk::{LooksLike, looks_like, registry_above};
 use crate::error::Error;
 
@@ -140,6 +140,13 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
+        let folder = RegistryDir::find(registry.base()).map_err(Error::from)?;
+        if let Some(group) = catalog::shared_with(&folder) {
+            context.say(&format!(
+                "it is shared with {group}: its members may record, seal, pin and score, and remove \
+                 and restore what the file system lets them move"
+            ));
+        }
         return Ok(());
     }
     let catalog = registry.catalog_path().display();

@@ -376,6 +376,14 @@ fn a_seal_of_another_users_data_is_refused_where_the_keeper_would_refuse_its_not
         assert!(!output.status.success(), "{said}");
         assert!(said.contains("error[of-another-user]"), "{said}");
         assert!(said.contains("it is about data of another user"), "{said}");
+        if format == "--table" {
+            let seals = format!(
+                "on host node1, which has the catalog, anyone who may write the registry can: dalsegno \
+                 seal {}",
+                world.base.join(array).display()
+            );
+            assert!(said.contains(&seals), "{said}");
+        }
     }
     assert!(!world.base.join(".dalsegno/inbox").exists());
     // Root's word is taken about all data.

@@ -422,3 +422,37 @@ fn a_rebuild_goes_on_past_a_closed_folder_in_the_trash_and_says_what_opens_it() 
         assert!(said.ends_with(end), "{said}{errors}");
     }
 }
+
+/// `init --shared` in a folder of group `lab`, and what `doctor` says then.
+const SHARED: &str = r#"
+set -e
+cp /etc/group group; echo "lab:x:61003:" >>group; mount --bind group /etc/group
+mkdir base; chgrp 61003 base; chmod 2755 base
+"$1" --base base init --here --shared 2>&1
+"$1" --base base doctor | grep "shared.with"
+"$1" --base base doctor --redact | grep "shared.with"
+"#;
+
+#[test]
+fn with_which_group_a_registry_is_shared_is_said() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let what = "a group that shares a registry";
+    let Some(output) = mounts::run(what, SHARED, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    let [_, init, doctor, redacted] = lines[..] else {
+        panic!("{said}{}", String::from_utf8(output.stderr).unwrap());
+    };
+    let group = "group \"lab\" (gid 61003)";
+    assert!(
+        init.starts_with(&format!("it is shared with {group}: its members may")),
+        "{init}"
+    );
+    assert!(doctor.ends_with(group), "{doctor}");
+    assert!(!redacted.contains("lab"), "{redacted}");
+}

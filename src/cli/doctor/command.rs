@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
+use crate::catalog::{self, CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
@@ -75,6 +75,9 @@ struct Report {
 struct BaseReport {
     path: PathBuf,
     file_system: FileSystem,
+    /// The group that may write in the registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_with: Option<String>,
     /// Folders of the registry with the sticky bit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sticky: Vec<PathBuf>,
@@ -218,6 +221,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         base: base.map(|path| BaseReport {
             file_system: FileSystem::of(&path),
             sticky: sticky_folders(&path),
+            shared_with: shared_with(&path, command.redact),
             path,
         }),
         registry,
@@ -358,6 +362,13 @@ fn not_whole(counts: &CatalogCounts) -> Vec<String> {
         )
     })
     .collect()
+}
+
+/// The group that shares the registry of a base directory, in words.
+fn shared_with(base: &Path, redact: bool) -> Option<String> {
+    let folder = RegistryDir::find(base).ok()?;
+    let group = catalog::shared_with(&folder)?;
+    Some(if redact { "a group".to_owned() } else { group })
 }
 
 /// Says of the disks of the catalog and the base directory which have no space for a change.
