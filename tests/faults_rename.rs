@@ -26,6 +26,7 @@ mod strace;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use dalsegno::model::filter::Filter;
@@ -51,6 +52,9 @@ fn child_entry() {
     child::say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let done = Registry::open(&base).and_then(|registry| {
+        if action == "open" {
+            return Ok(());
+        }
         if action == "remove" {
             let plan = registry.plan_run_removal(&"a".parse().unwrap())?;
             let options = RemoveOptions::default().force_pinned(true);
@@ -102,6 +106,35 @@ fn scene() -> TempDir {
     registry
         .pin(&"p".parse().unwrap(), Some("x"), &pinned)
         .unwrap();
+    folder
+}
+
+/// What a child finds that does this.
+fn scene_of(action: &str) -> TempDir {
+    match action {
+        "open" => interrupted(),
+        _ => scene(),
+    }
+}
+
+/// A rename that was killed before its commit, and whose old name a training took again.
+fn interrupted() -> TempDir {
+    let folder = scene();
+    let base = folder.path();
+    let registry = Registry::open(base).unwrap();
+    let last = registry.select(&Filter::default()).unwrap().len();
+    drop(registry);
+    let inode = fs::metadata(base.join("a")).unwrap().ino();
+    fs::create_dir(base.join("b")).unwrap();
+    fs::rename(base.join("a"), base.join("b/c")).unwrap();
+    let id = "20260101-000000-abcdef";
+    let trash = base.join(".dalsegno/trash").join(id);
+    fs::create_dir_all(&trash).unwrap();
+    let note = format!(
+        r#"{{"rename":"{id}","from":"a","to":"b/c","operation":99,"last_row":{last},"device":1,"inode":{inode}}}"#
+    );
+    fs::write(trash.join("renaming.json"), note).unwrap();
+    child::write_array(base, &child::prediction("a", 1));
     folder
 }
 
@@ -169,6 +202,47 @@ fn is_renamed(base: &Path, point: &str) -> bool {
     is_new
 }
 
+/// Writes the old name anew, as a training that goes on does, and scans: what was bound to the run
+/// has the name of its data, and the new data is bound by nothing.
+fn is_renamed_beside_a_training(base: &Path, point: &str) -> bool {
+    let is_new = base.join("b/c").is_dir();
+    if is_new {
+        for iteration in [1, 9] {
+            child::write_array(base, &child::prediction("a", iteration));
+        }
+    }
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let name = if is_new { "b/c" } else { "a" };
+    let rows = registry.select(&Filter::default()).unwrap();
+    let of = |run: &str, pins: &[&str]| {
+        let rows = rows.iter().filter(|row| row.key.run().as_str() == run);
+        rows.filter(|row| row.pins == pins).count()
+    };
+    assert_eq!(of(name, &["p"]), 2, "{point}");
+    assert_eq!(of("a", &[]), if is_new { 2 } else { 0 }, "{point}");
+    assert_eq!(rows.len(), if is_new { 5 } else { 3 }, "{point}");
+    let mut scored = Vec::new();
+    let query = ScoreQuery::default();
+    registry
+        .scores(&query, |score| {
+            scored.push(score.run.to_string());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(scored, [name], "{point}");
+    let options = VerifyOptions::new().indices(true);
+    let report = registry.verify(&Filter::default(), options, &Silent);
+    assert_eq!(report.unwrap().findings, [], "{point}");
+    let checked = registry.check_history(None).unwrap();
+    assert_eq!(checked.broken, None, "{point}");
+    let trash = base.join(".dalsegno/trash");
+    let left = fs::read_dir(trash).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "{point}");
+    is_new
+}
+
 /// Says of a base directory and the name of a point whether the change is done.
 type Check = fn(&Path, &str) -> bool;
 
@@ -193,7 +267,7 @@ fn is_gone(base: &Path, point: &str) -> bool {
 
 /// Every call of a rename that changes something, from its first to its last.
 fn points(action: &str, is_done: Check) -> Option<Vec<(String, usize)>> {
-    let scene = scene();
+    let scene = scene_of(action);
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("trace");
     let expression = format!("trace={CHANGES}");
@@ -223,7 +297,7 @@ fn sweep(
     let points = points(action, is_done).unwrap_or_default();
     for (call, number) in points.into_iter().filter(|(call, _)| takes(call)) {
         let point = format!("{call}:{number}");
-        let scene = scene();
+        let scene = scene_of(action);
         let expression = format!("inject={call}:{what}:when={number}");
         let output = Path::new("/dev/null");
         let traced = trace(action, scene.path(), &expression, output).unwrap();
@@ -254,6 +328,29 @@ fn a_rename_that_is_killed_is_done_or_not_done_everywhere() {
         assert!(outcomes.iter().any(|(is_new, _)| *is_new));
         assert!(outcomes.iter().any(|(is_new, _)| !is_new));
     }
+}
+
+#[test]
+fn what_a_killed_rename_moved_keeps_what_binds_it_beside_a_training() {
+    if !strace::works("kills of a rename beside a training") {
+        return;
+    }
+    let check = ("rename", is_renamed_beside_a_training as Check);
+    let outcomes = sweep(check, "signal=SIGKILL", |_| true);
+    if outcomes.len() > 20 {
+        assert!(outcomes.iter().any(|(is_new, _)| *is_new));
+        assert!(outcomes.iter().any(|(is_new, _)| !is_new));
+    }
+}
+
+#[test]
+fn the_completion_of_a_rename_survives_a_kill_at_every_call() {
+    if !strace::works("kills of the completion of a rename") {
+        return;
+    }
+    let check = ("open", is_renamed_beside_a_training as Check);
+    let outcomes = sweep(check, "signal=SIGKILL", |_| true);
+    assert!(outcomes.iter().all(|(is_new, _)| *is_new));
 }
 
 #[test]

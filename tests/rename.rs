@@ -982,6 +982,65 @@ fn a_seal_under_the_new_name_goes_to_the_row_that_follows() {
     assert_whole(&registry);
 }
 
+/// What a process with an open registry records between a crash of `mv` and the next open belongs to
+/// the data that has the old name then; what was bound before belongs to the renamed folder.
+#[test]
+fn a_rename_that_was_interrupted_is_completed_if_its_old_name_was_taken_again() {
+    use std::os::unix::fs::MetadataExt;
+    let at = |run: &str, n: i64| format!("{run}/validation.zarr/{n}/v/prediction");
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    for n in [1, 2] {
+        write_at(base, &at("a", n), u64::try_from(n).unwrap());
+    }
+    let began = Timestamp(1_700_000_000_000);
+    let opened = |later| {
+        let clock = FixedClock(began.plus(Duration::from_secs(later)));
+        Options::new().clock(clock)
+    };
+    let (registry, _) = opened(0).create(base).unwrap();
+    scan(&registry);
+    pin(&registry, "p", Filter::default().runs(["a"]));
+    registry.score(&[score("a")]).unwrap();
+    let before = rows(&registry);
+    let open = opened(5).open(base).unwrap();
+    drop(registry);
+    // As `mv` leaves it that is killed before its commit.
+    let inode = fs::metadata(base.join("a")).unwrap().ino();
+    mv(base, "a", "b");
+    let id = "20260101-000000-abcdef";
+    let trash = base.join(".dalsegno/trash").join(id);
+    fs::create_dir_all(&trash).unwrap();
+    let last = before.values().map(|row| row.0).max().unwrap();
+    let note = format!(
+        r#"{{"rename":"{id}","from":"a","to":"b","operation":99,"at":"{began}","last_row":{last},"device":1,"inode":{inode}}}"#
+    );
+    fs::write(trash.join("renaming.json"), note).unwrap();
+    for n in [1, 9] {
+        write_at(base, &at("a", n), 900 + u64::try_from(n).unwrap());
+    }
+    scan(&open);
+    pin(&open, "new", Filter::default().runs(["a"]));
+    let later = Score::new("a".parse().unwrap(), 9, "voi".parse().unwrap(), 0.9);
+    open.score(&[later]).unwrap();
+    drop(open);
+    let registry = opened(9).open(base).unwrap();
+    assert_eq!(registry.recovery().problems, [""; 0]);
+    assert!(!trash.exists());
+    scan(&registry);
+    let rows = rows(&registry);
+    assert_eq!(rows.len(), 4);
+    for n in [1, 2] {
+        let (id, _, pins) = &before[&at("a", n)];
+        assert_eq!((rows[&at("b", n)].0, &rows[&at("b", n)].2), (*id, pins));
+    }
+    for n in [1, 9] {
+        assert_eq!(rows[&at("a", n)].2, ["new"]);
+    }
+    assert_eq!(scores(&registry), ["a voi 0.9", "b voi 0.5"]);
+    assert_whole(&registry);
+}
+
 mod random {
     use proptest::prelude::*;
 

@@ -40,6 +40,7 @@
 
 mod below;
 mod binding;
+mod complete_rename;
 pub mod config;
 mod counts;
 mod error;

@@ -10,12 +10,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::CatalogError;
 use super::lookup::{self, below};
+use super::places::LAST_ROW;
 use super::record::Recorder;
 use super::reinstate::UPDATE;
 use super::removals::{Change, KEPT_ITEMS};
 use super::rows::Columns;
 use super::sqlite::file::Catalog;
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, RunRenamed};
 use crate::model::key::Key;
@@ -206,12 +207,7 @@ impl Change<'_> {
         to: &RunName,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        let new_name = |run: &RunName| match renamed(run, from, to) {
-            Some(Ok(name)) => Ok(name),
-            Some(Err(error)) => Err(self.damaged(format!("run {run} cannot be renamed: {error}"))),
-            // A row of another run in this folder would keep a path that is gone.
-            None => Err(self.damaged(format!("run {run} has data in the folder of run {from}"))),
-        };
+        let new_name = |run: &RunName| self.new_name(run, from, to);
         // In the operation, because recovery tells by it whether the rename was committed.
         self.journal.detail(Detail::RunRenamed(RunRenamed {
             rename: id.clone(),
@@ -234,6 +230,32 @@ impl Change<'_> {
             self.run(MOVE_SCOPES, params![number, new])?;
         }
         Ok(())
+    }
+
+    /// The name that a run gets when a folder that it is in is renamed.
+    pub(super) fn new_name(
+        &self,
+        run: &RunName,
+        from: &RunName,
+        to: &RunName,
+    ) -> Result<RunName, CatalogError> {
+        match renamed(run, from, to) {
+            Some(Ok(name)) => Ok(name),
+            Some(Err(error)) => Err(self.damaged(format!("run {run} cannot be renamed: {error}"))),
+            // A row of another run in this folder would keep a path that is gone.
+            None => Err(self.damaged(format!("run {run} has data in the folder of run {from}"))),
+        }
+    }
+
+    /// The highest number of a row, as this change sees it; 0 in a catalog without rows.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn last_row(&self) -> Result<ArtifactId, CatalogError> {
+        self.transaction
+            .query_row(LAST_ROW, [], |row| row.get(0).map(ArtifactId))
+            .map_err(|error| self.catalog.sql("finding the last row", error))
     }
 
     /// Gives rows to other keys, and so to other paths.

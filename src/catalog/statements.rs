@@ -8,8 +8,8 @@ use super::scores::{self, BestOf, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe, pins,
-    places, record, reinstate, removals, rename, twins, undo,
+    complete_rename, counts, exchange, history, inbox, intern, journal, known, levels, lookup,
+    names, observe, pins, places, record, reinstate, removals, rename, twins, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -39,6 +39,8 @@ pub fn fixed() -> Vec<(&'static str, String)> {
     let mut all = list![
         backup::ARTIFACTS,
         backup::LAST_OPERATION,
+        complete_rename::MOVE_SCOPES_BY,
+        complete_rename::MOVE_SCORES_BY,
         connection::REGISTRY_ID,
         counts::PINS,
         counts::REMOVALS,

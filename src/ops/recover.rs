@@ -214,7 +214,7 @@ pub(crate) fn settle_pending(
                 recovery.undone.push(id);
                 recovery.problems.push(what);
             }
-            Ok(Settled::Renamed | Settled::Nothing) => {}
+            Ok(Settled::Renamed | Settled::Completed | Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error) if error.ends_all() => return Err(error),
@@ -396,6 +396,8 @@ enum Settled {
     Occupied(String),
     /// A run has its old name again.
     Renamed,
+    /// A run has its new name; its note goes once that is committed.
+    Completed,
     Nothing,
     /// It is to be purged.
     Due,
@@ -420,12 +422,12 @@ fn settle(
         reason,
         ..NewOperation::new(Action::Recover, now)
     };
-    catalog.change(operation, |change| {
+    let settled = catalog.change(operation, |change| {
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
         };
         if folder.is_renaming()? && change.removal(id)?.is_none() {
-            return settle_rename(base, change, &trash, &folder, id);
+            return settle_rename(base, change, (&trash, &folder), id, now);
         }
         match change.removal(id)? {
             None => roll_back_removal((catalog, base), change, &trash, &folder, id, now),
@@ -448,7 +450,11 @@ fn settle(
                 ))),
             },
         }
-    })
+    })?;
+    if matches!(settled, Settled::Completed) {
+        trash.remove_folder(id)?;
+    }
+    Ok(settled)
 }
 
 /// Removes the folder of a removal that is over; false if something is in it.
@@ -502,11 +508,11 @@ pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String
 fn settle_rename(
     base: &Base,
     change: &Change<'_>,
-    trash: &Trash,
-    folder: &TrashFolder,
+    (trash, folder): (&Trash, &TrashFolder),
     id: &RemovalId,
+    now: Timestamp,
 ) -> Result<Settled, Error> {
-    match rename::settle(base, change, folder)? {
+    match rename::settle(base, change, folder, now)? {
         RenameState::Over => {
             trash.remove_folder(id)?;
             Ok(Settled::Nothing)
@@ -515,6 +521,7 @@ fn settle_rename(
             trash.remove_folder(id)?;
             Ok(Settled::Renamed)
         }
+        RenameState::Completed => Ok(Settled::Completed),
         RenameState::Problem(problem) => {
             trash.remove_folder(id)?;
             Ok(Settled::Problem(problem))

@@ -23,12 +23,20 @@
 //! |---|---|---|---|
 //! | before 5 | in place | rolled back | drops the note |
 //! | in 5, before 6 | renamed | rolled back | renames the folder back, in those lists too |
+//! | the same, and the old name was taken again | renamed | rolled back | completes it: 4, the lists, 6 |
 //! | after 6 | renamed | committed | drops the note |
+//!
+//! A training that goes on makes its old folder again. Then the folder that was renamed cannot go
+//! back, and its rows, scores and pins go to it, before any scan takes the new data for theirs: all
+//! rows up to the number that the note says, what was scored and pinned by its time. What was
+//! recorded since is about the new data and keeps the old name. Rows that a scan of a process with
+//! an open registry made under the new name meanwhile, and that bind nothing, go. The note goes
+//! after the commit; it says what is done if no row up to its number has the old name.
 //!
 //! Whether it was committed is asked of the history: the operation of that number is a rename with
 //! the id of the note. A note is input: what it names is renamed back only if everyone who may have
 //! written it may do so himself, if the folder is the one that was renamed, and if no row is below
-//! the new name.
+//! the new name. It is completed under the same conditions, if data of one of the rows is there.
 //!
 //! # What stays
 //! - What is in the trash keeps the old name: a restore brings it back to the path that it had.

@@ -87,6 +87,8 @@ fn rename_within(
         from: from.to_string(),
         to: to.to_string(),
         operation: change.number(),
+        at: Some(on.now),
+        last_row: Some(change.last_row()?),
         entry: checked.entry,
     })?;
     // The note is durable before the rename: after a crash recovery needs it.

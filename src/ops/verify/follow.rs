@@ -19,7 +19,7 @@ use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::ops::scan;
-use crate::store::{self, Base};
+use crate::store::{self, Base, Claim};
 
 /// What followed its data.
 #[derive(Default)]
@@ -155,7 +155,9 @@ impl Following<'_> {
         let listed = store::listed_in(self.base, olds).unwrap_or_default();
         let groups = listed.into_values().flatten().collect();
         let renames = chain.iter().map(|rename| [&*rename.old, &*rename.new]);
-        store::exchange_in_lists(self.base, &groups, &renames.collect::<Vec<_>>());
+        let renames: Vec<_> = renames.collect();
+        let own = Claim::own();
+        store::exchange_in_lists(self.base, self.base.path(), &groups, &renames, &own);
     }
 
     fn exchange(&self, change: &Change<'_>, chain: &[Rename]) -> Result<Option<Exchange>, Error> {

@@ -88,16 +88,18 @@ pub fn rename_in_lists(
 /// Makes the lists of these groups name folders by the new paths that they have on disk: each pair
 /// is an old path and a new one, also of folders that have exchanged their paths. What is at an old
 /// path now is other data, so its entries are read from the disk. Returns the lists that could not
-/// be written.
+/// be written. `claim`: who may have said, in the trash, that they were renamed.
 pub fn exchange_in_lists(
     base: &Base,
+    trash: &Path,
     groups: &BTreeSet<String>,
     renames: &[[&str; 2]],
+    claim: &Claim,
 ) -> Vec<StaleList> {
     let mut stale = Vec::new();
-    let own = (&**base.path(), &Claim::own());
     for group in groups {
-        mend_group(base, (group, Wrong::Exchanged(renames)), own, &mut stale);
+        let renamed = (group.as_str(), Wrong::Exchanged(renames));
+        mend_group(base, renamed, (trash, claim), &mut stale);
     }
     stale
 }

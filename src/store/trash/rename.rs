@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::claim::{Claim, Intent};
 use super::folder::{RENAMING, TrashFolder};
 use super::way_back;
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{EntryId, EntryType, IfAbsent, Name, descend, identify, move_out, split};
@@ -26,6 +28,12 @@ pub struct RenameNote {
     pub to: String,
     /// Number of the operation that it is in the history if it is committed.
     pub operation: i64,
+    /// When it began. Older notes do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The highest number of a row then. Older notes do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_row: Option<ArtifactId>,
     /// The folder itself.
     #[serde(flatten)]
     pub entry: EntryId,
