@@ -22,6 +22,8 @@ mod exchanges;
 mod forged;
 #[path = "trust/hostile.rs"]
 mod hostile;
+#[path = "trust/parts.rs"]
+mod parts;
 #[path = "trust/purges.rs"]
 mod purges;
 #[path = "trust/scene.rs"]

@@ -160,7 +160,7 @@ impl WayBack {
         let obstacle = self.obstacle(&item, &path, item.item.entry_type, &item.rows)?;
         let Some(obstacle) = obstacle else {
             // One rename brings all of it back, with what the registry does not know.
-            return self.take(&item, item.item.clone(), &item.rows);
+            return self.take(&item, item.item.clone(), &item.rows).map(drop);
         };
         let mut seen = HashSet::new();
         let before = self.skipped.len();
@@ -185,13 +185,14 @@ impl WayBack {
         Ok(())
     }
 
-    fn take(&mut self, item: &Item<'_>, moved: TrashItem, rows: &[Artifact]) -> Result<(), Error> {
-        for row in rows {
-            self.rows.push(RowBack {
-                artifact: row.clone(),
-                is_over: row_at(item.view, row)? == RowAt::WithoutData,
-            });
-        }
+    /// Adds what is moved with its rows. `false` if it stays, and is named: a user who may have put
+    /// it into the trash may not write where it goes.
+    fn take(
+        &mut self,
+        item: &Item<'_>,
+        moved: TrashItem,
+        rows: &[Artifact],
+    ) -> Result<bool, Error> {
         let (claim, forms) = match moved.part {
             None => (item.claim.clone(), item.forms.clone()),
             // What is made again on the way to a part is like the folders that are in the trash.
@@ -200,12 +201,25 @@ impl WayBack {
                 item.folder.forms_around(&moved, &item.item.path)?,
             ),
         };
+        match item.folder.check_way_back(item.base, &moved, &claim) {
+            Err(error @ StorageError::Untrusted { .. }) => {
+                self.skip_rows(item, &moved.path, error.into(), rows);
+                return Ok(false);
+            }
+            checked => checked?,
+        }
+        for row in rows {
+            self.rows.push(RowBack {
+                artifact: row.clone(),
+                is_over: row_at(item.view, row)? == RowAt::WithoutData,
+            });
+        }
         self.moves.push(Move {
             item: moved,
             claim,
             forms,
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Goes through a folder of the item that cannot come back as a whole. Says whether something
@@ -287,8 +301,7 @@ impl WayBack {
             && let Some(moved) = item.part(&child, form)?
         {
             seen.extend(rows.iter().map(|row| row.id.0));
-            self.take(item, moved, &rows)?;
-            return Ok(true);
+            return self.take(item, moved, &rows);
         }
         // A folder that is the path of a row is an array, which comes back whole or not at all.
         let is_group = form.is_folder() && !rows.iter().any(|row| row.location().path() == place);
@@ -340,10 +353,19 @@ impl WayBack {
 
     /// Names what is wanted at and below a place and cannot come back.
     fn skip_all(&mut self, item: &Item<'_>, place: &str, error: Error, seen: &mut HashSet<i64>) {
-        let rows = item.rows_in(place);
+        let mut rows = item.rows_in(place);
+        let is_unknown = rows.is_empty();
+        rows.retain(|row| item.is_wanted(row));
+        seen.extend(rows.iter().map(|row| row.id.0));
+        if is_unknown || !rows.is_empty() {
+            self.skip_rows(item, place, error, &rows);
+        }
+    }
+
+    /// Names these artifacts of a place, or the place if it has none, which cannot come back.
+    fn skip_rows(&mut self, item: &Item<'_>, place: &str, error: Error, rows: &[Artifact]) {
         let mut error = Some(error);
-        for row in rows.iter().filter(|row| item.is_wanted(row)) {
-            seen.insert(row.id.0);
+        for row in rows {
             let next = error.as_ref().map(|error| of_next(error, row));
             if let Some(error) = std::mem::replace(&mut error, next) {
                 self.skip(row.path(), error);
@@ -453,6 +475,10 @@ fn of_next(obstacle: &Error, row: &Artifact) -> Error {
         }
         Error::Storage(StorageError::OtherDevice { path }) => {
             StorageError::OtherDevice { path: path.clone() }.into()
+        }
+        Error::Storage(StorageError::Untrusted { path, why }) => {
+            let (path, why) = (path.clone(), why.clone());
+            StorageError::Untrusted { path, why }.into()
         }
         _ => Error::Occupied { path },
     }

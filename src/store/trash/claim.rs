@@ -20,6 +20,7 @@ use rustix::fs::{AtFlags, FileType, Stat, fgetxattr, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::private;
 use crate::disk::whose;
 use crate::model::shell::shell_word;
 use crate::store::dirs::born;
@@ -134,12 +135,14 @@ impl Claim {
     }
 
     fn add(&mut self, claimant: Claimant) {
+        let claimant = claimant.or_only_member();
         if !self.claimants.contains(&claimant) {
             self.claimants.push(claimant);
         }
     }
 
-    /// Checks that each of these users may change the folder by himself; `path` is its path.
+    /// Checks that each of these users may change the folder by himself; `path` is its path. An
+    /// error says what its owner types to allow it.
     ///
     /// # Errors
     /// - [`StorageError::Untrusted`] if one of them may not.
@@ -165,11 +168,13 @@ impl Claim {
                     },
                     path.display()
                 );
+                let is_by_group = claimant.is_known_in(rights.group)
+                    && (change == Intent::Add || !rights.is_sticky);
                 if change == Intent::Unlink {
                     let stat = fstat(folder);
                     let whose = stat.map(|stat| format!(", which {}", whose(&stat)));
                     why += &whose.unwrap_or_default();
-                    if !rights.is_sticky && claimant.is_known_in(rights.group) {
+                    if is_by_group {
                         let item = item_of(path, trash, rights.owner);
                         why += &format!(
                             "; if it is to be unlinked, its owner, or root, allows that with: \
@@ -177,6 +182,11 @@ impl Claim {
                             shell_word(&item.display().to_string())
                         );
                     }
+                } else if is_by_group && !rights.group_writes {
+                    why += &format!(
+                        "; if they are to, its owner, or root, allows that with: chmod g+w {}",
+                        shell_word(&path.display().to_string())
+                    );
                 }
                 return Err(StorageError::Untrusted {
                     path: trash.to_owned(),
@@ -200,6 +210,17 @@ fn item_of(path: &Path, trash: &Path, owner: u32) -> PathBuf {
 }
 
 impl Claimant {
+    /// The only member of a group that is that user's own.
+    fn or_only_member(self) -> Self {
+        match self {
+            Self::Group(gid) => private::owner_of(gid).map_or(self, |uid| Self::User {
+                uid,
+                gid: Some(gid),
+            }),
+            _ => self,
+        }
+    }
+
     /// Whether it is known that the rights of this group are rights of it.
     fn is_known_in(&self, group: u32) -> bool {
         match self {

@@ -23,6 +23,7 @@ mod folder;
 mod folder_attributes;
 mod item;
 mod part;
+mod private;
 mod redundant;
 mod removals;
 mod rename;
