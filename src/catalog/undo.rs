@@ -14,12 +14,12 @@ use super::pins::{self, PinChange, Pinning};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::detail::{Detail, PinBound, PinReleased, ScoreChanged};
-use crate::model::operation::{Action, NewOperation, Operation, UndoError};
+use crate::model::operation::{Action, NewOperation, Operation, UndoError, undone_by};
 use crate::model::pin::PinError;
 use crate::model::score::{Score, ScoreValue};
 
 /// What was done to pins after an operation.
-pub(super) const LATER_ON_PINS: &str = "SELECT action, detail FROM operation \
+pub(super) const LATER_ON_PINS: &str = "SELECT action, detail, reason FROM operation \
      WHERE id > ?1 AND action IN ('pin', 'unpin') ORDER BY id";
 // IS, because an open end is NULL.
 pub(super) const LET_THIS_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 \
@@ -42,13 +42,13 @@ impl Catalog {
             let on = Pinning::new(self, journal.transaction);
             let bound = self.untouched(journal, operation)?;
             let name = bound.pin;
-            let already = || UndoError::Already {
+            let already = |also: &str| UndoError::Already {
                 id: operation.id,
-                why: format!("what it bound to the pin {name} was released since"),
+                why: format!("what it bound to the pin {name} was released since{also}"),
             };
             // A pin that is gone binds nothing, whatever operation took it away.
             let Some((pin, reason)) = on.by_name(&name)? else {
-                return Err(already().into());
+                return Err(already("").into());
             };
             let mut change = PinChange::default();
             for scope in &bound.scopes {
@@ -69,7 +69,7 @@ impl Catalog {
                 }
             }
             if change.scopes.is_empty() && artifacts.is_empty() {
-                return Err(already().into());
+                return Err(already("; what it binds now, other operations bound").into());
             }
             if !on.binds_anything(pin)? {
                 on.execute(pins::LET_ALL_GO[2], [pin])?;
@@ -196,7 +196,7 @@ impl Catalog {
         })
     }
 
-    /// What an operation bound to a pin, without what a later one let go.
+    /// What an operation bound to a pin, without what a later one let go, unless that one was undone.
     fn untouched(
         &self,
         journal: &Journal<'_>,
@@ -205,7 +205,8 @@ impl Catalog {
         let Some(Detail::PinBound(bound)) = &operation.detail else {
             return Err(self.no_detail("it does not say what the pin binds"));
         };
-        let mut bound = bound.clone();
+        let all = bound;
+        let mut bound = all.clone();
         let sql = |error| self.sql("reading history", error);
         let mut statement = journal
             .transaction
@@ -215,7 +216,20 @@ impl Catalog {
         while let Some(row) = rows.next().map_err(sql)? {
             let detail: Option<String> = row.get(1).map_err(sql)?;
             let detail = detail.and_then(|text| serde_json::from_str(&text).ok());
+            let reason: Option<String> = row.get(2).map_err(sql)?;
+            let undone = reason.as_deref().and_then(undone_by);
             match detail {
+                // An undo of an unpin binds again what this operation had bound.
+                Some(Detail::PinBound(again))
+                    if again.pin == bound.pin && undone > Some(operation.id) =>
+                {
+                    let scopes = all.scopes.iter();
+                    let scopes = scopes.filter(|scope| again.scopes.contains(scope));
+                    bound.scopes.extend(scopes.cloned());
+                    let artifacts = all.artifacts.iter();
+                    let artifacts = artifacts.filter(|id| again.artifacts.contains(id));
+                    bound.artifacts.extend(artifacts);
+                }
                 // What binds more takes nothing away.
                 Some(Detail::PinBound(_)) => {}
                 Some(Detail::PinReleased(later)) if later.pin == bound.pin => {

@@ -18,7 +18,7 @@ use crate::ops::undo::UndoReport;
 #[derive(Debug, Args)]
 pub(super) struct Undo {
     /// Number of the operation (see: dalsegno history), or `last`: the newest removal, restore, pin,
-    /// unpin, score, rename or rebuild that was not undone
+    /// unpin, score, rename or rebuild that is in effect
     #[arg(id = "undone", value_name = "OP", value_parser = which)]
     operation: Which,
     #[command(flatten)]
@@ -43,8 +43,8 @@ fn which(text: &str) -> Result<Which, String> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
-    // Nothing is purged at this opening: what is due may be what the undo puts back.
-    let registry = context.open_to_restore()?;
+    // Nothing is purged: what is due may be what the undo puts back.
+    let registry = context.open()?;
     let report = context.waiting("undoing", || match command.operation {
         Which::Last => registry.undo_last(),
         Which::Number(number) => registry.undo(number),

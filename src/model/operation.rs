@@ -477,6 +477,19 @@ pub struct BrokenLink {
     pub detail: String,
 }
 
+/// How the reason of an undo begins; the number of what it undoes follows.
+const UNDO_OF: &str = "undo of operation ";
+
+/// The reason of the undo of an operation.
+pub(crate) fn undo_of(id: i64) -> String {
+    format!("{UNDO_OF}{id}")
+}
+
+/// The operation that one with this reason undoes; `None` if it is no undo.
+pub(crate) fn undone_by(reason: &str) -> Option<i64> {
+    reason.strip_prefix(UNDO_OF)?.parse().ok()
+}
+
 /// Why an operation cannot be undone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -14,7 +14,9 @@ use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
-use crate::model::operation::{Action, HistoryFilter, NewOperation, Operation, UndoError};
+use crate::model::operation::{
+    Action, HistoryFilter, NewOperation, Operation, UndoError, undo_of, undone_by,
+};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{self, RestoreTarget};
@@ -52,7 +54,7 @@ pub(crate) fn undo(
 ) -> Result<UndoReport, Error> {
     let found = catalog.operation(id)?;
     let (operation, _) = found.ok_or_else(|| refused(UndoError::Unknown { id }))?;
-    let reason = format!("{UNDO_OF}{id}");
+    let reason = undo_of(id);
     let new_operation = |action| NewOperation {
         action,
         at: now,
@@ -102,9 +104,6 @@ pub(crate) fn undo(
     Ok(report)
 }
 
-/// How the reason of an undo begins.
-const UNDO_OF: &str = "undo of operation ";
-
 /// What a user did and may want to take back. Scans, looks, seals and the like note what is so, often
 /// beside the user, and are passed over.
 const DEEDS: [Action; 8] = [
@@ -118,8 +117,9 @@ const DEEDS: [Action; 8] = [
     Action::Rename,
 ];
 
-/// The newest operation that took something away, brought it back or named it otherwise, and that was
-/// not undone; undos are passed over with what they undid, so that the next one goes on before them.
+/// The newest operation that took something away, brought it back or named it otherwise, and that
+/// is in effect: no undo that is in effect itself undid it. Undos are passed over with what they
+/// undid, so that the next one goes on before them.
 ///
 /// # Errors
 /// [`UndoError::Nothing`] if there is none; [`Error::Catalog`] if the history cannot be read.
@@ -128,14 +128,18 @@ pub(crate) fn newest(catalog: &Catalog) -> Result<i64, Error> {
     let mut undone = BTreeSet::new();
     let mut newest = None;
     catalog.history(&filter, |operation| {
-        let reason = operation.reason.as_deref();
-        let undid = reason.and_then(|reason| reason.strip_prefix(UNDO_OF)?.parse::<i64>().ok());
-        if let Some(undid) = undid.filter(|undid| *undid < operation.id) {
-            undone.insert(undid);
-        } else if !undone.contains(&operation.id) {
-            newest = Some(operation.id);
-            return Ok(ControlFlow::Break(()));
+        // The newest comes first: what undid an undo is known before it.
+        if undone.contains(&operation.id) {
+            return Ok(ControlFlow::Continue(()));
         }
+        let undid = operation.reason.as_deref().and_then(undone_by);
+        match undid.filter(|undid| *undid < operation.id) {
+            Some(undid) => undone.insert(undid),
+            None => {
+                newest = Some(operation.id);
+                return Ok(ControlFlow::Break(()));
+            }
+        };
         Ok::<_, Error>(ControlFlow::Continue(()))
     })?;
     newest.ok_or_else(|| refused(UndoError::Nothing))

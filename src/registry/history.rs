@@ -171,8 +171,8 @@ impl Registry {
         Ok(former)
     }
 
-    /// Undoes the newest removal, restore, pin, unpin, score, rename or rebuild that was not undone; the
-    /// report says which. Undos are passed over with what they undid.
+    /// Undoes the newest removal, restore, pin, unpin, score, rename or rebuild that is still in effect;
+    /// the report says which. Undos are passed over with what they undid.
     ///
     /// # Errors
     /// [`UndoError::Nothing`] if there is none, and as [`Registry::undo`] if that one cannot be undone;

@@ -8,6 +8,7 @@ use dalsegno::ScanOptions;
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Action;
+use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::{PinSelection, RefreshOptions, Registry};
@@ -393,4 +394,44 @@ fn the_newest_is_undone_and_then_the_one_before_it() {
     registry.purge_removals(&[newest], &Silent).unwrap();
     assert_eq!(code(registry.undo_last()), "undo-too-late");
     assert_eq!(registry.trash().unwrap().len(), 1);
+}
+
+/// Undos of undos bring back what they undid, and the next `undo last` goes on before both.
+#[test]
+fn the_newest_in_effect_is_found_behind_undos_of_undos() {
+    let (_folder, registry) = base();
+    array(&registry, ARRAY);
+    let name: PinName = "p".parse().unwrap();
+    let is_pinned = || get(&registry, ARRAY).pins == ["p"];
+    let undone = || registry.undo_last().unwrap().operation;
+    registry.pin(&name, Some("why"), &of_run(None)).unwrap();
+    let pinned = last(&registry);
+    registry.unpin(&name, None).unwrap();
+    let unpinned = last(&registry);
+    assert_eq!(undone(), unpinned);
+    assert!(is_pinned());
+    // The pin is in effect again, by an undo.
+    assert_eq!(undone(), pinned);
+    assert!(!is_pinned());
+    assert_eq!(code(registry.undo_last()), "nothing-to-undo");
+    // The undo of an undo: the pin again, then nothing.
+    registry.undo(last(&registry)).unwrap();
+    assert!(is_pinned());
+    assert_eq!(undone(), pinned);
+    assert!(!is_pinned());
+    assert_eq!(code(registry.undo_last()), "nothing-to-undo");
+    // Of two that bind the same, only the newer is undone, and then the older.
+    registry
+        .pin(&name, Some("why"), &of_run(Some(1000)))
+        .unwrap();
+    let older = last(&registry);
+    registry.pin(&name, None, &of_run(None)).unwrap();
+    let newer = last(&registry);
+    registry.undo(newer).unwrap();
+    let error = registry.undo(newer).unwrap_err().to_string();
+    assert!(
+        error.ends_with("; what it binds now, other operations bound"),
+        "{error}"
+    );
+    assert_eq!(undone(), older);
 }
