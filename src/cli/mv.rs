@@ -86,6 +86,7 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
     context.say(&format!("renamed run {run} to {to}: {}", along(&report)));
     notices(context, &report);
     warn_stale_lists(context, &report.stale_lists);
+    context.purge_due(&registry);
     Ok(())
 }
 

@@ -97,6 +97,8 @@ impl Context {
             .monitor(self.bar("opening the catalog"))
             .interrupt(interrupt::ends_call)
             .spare_reserve(true)
+            // After a change that succeeded, and never by what only asks: see `purge_due`.
+            .purge_due(false)
             .on_wait(self.on_wait())
             .on_notice(self.on_notice());
         match &self.global.catalog {
@@ -144,11 +146,18 @@ impl Context {
         Ok(inbox)
     }
 
-    /// Opens the registry for a change that brings data back, so nothing is unlinked before it.
-    pub(super) fn open_to_restore(&self) -> Result<Registry, Failure> {
-        let registry = self.options().purge_due(false).open(self.base()?)?;
-        self.recovered(&registry);
-        Ok(registry)
+    /// Unlinks what is due in the trash, for a moment. For commands that changed what they were to
+    /// change: a question, a dry run or a mistyped command unlinks nothing, and neither does what
+    /// brings data back.
+    pub(super) fn purge_due(&self, registry: &Registry) {
+        match registry.purge_due() {
+            Ok(recovery) => {
+                self.settled(registry, &recovery.undone, &recovery.purged);
+                self.trash_problems(&recovery.problems);
+            }
+            // What was asked for is done.
+            Err(error) => self.warn(&format!("what is due in the trash stays for now: {error}")),
+        }
     }
 
     /// Says what the recovery at opening did.

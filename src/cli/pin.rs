@@ -65,5 +65,6 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         "{name} binds {}{later}",
         count(change.artifacts, "artifact")
     ));
+    context.purge_due(&registry);
     write(context, &registry, name, &change, format)
 }

@@ -157,6 +157,9 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
     if !render::write_json(context, format, "artifact", &outcome)? {
         context.line(&outcome.artifact.path().display().to_string())?;
     }
+    if !registry.is_read_only() {
+        context.purge_due(&registry);
+    }
     Ok(())
 }
 

@@ -71,6 +71,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
             render::count(report.findings.len(), "notice")
         ));
     }
+    context.purge_due(&registry);
     // What contradicts a seal was read well; all others could not be.
     let contradicts_seal = |found: &Notice| found.class.contradicts_seal();
     match report.findings.as_slice() {

@@ -67,7 +67,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         // Settles nothing and purges nothing, so what it shows is still there afterwards.
         context.open_read_only()?
     } else {
-        context.open_to_restore()?
+        context.open()?
     };
     let mut targets: Vec<RestoreTarget> = Vec::new();
     for what in &command.what {

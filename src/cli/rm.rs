@@ -230,6 +230,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         }
     };
     say(context, (&registry, keep), &report, &plan, format)?;
+    context.purge_due(&registry);
     // Without a purge, the data is in the trash as it should be.
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {

@@ -114,6 +114,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             render::count(report.findings.len(), "notice")
         ));
     }
+    context.purge_due(&registry);
     let is_outside = |found: &Notice| {
         matches!(
             found.class,

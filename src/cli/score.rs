@@ -168,6 +168,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         }
         let missing = scores.len() as u64 - gone;
         context.say(&format!("removed {}", count(gone, "score")));
+        context.purge_due(&registry);
         // A warning only: a script may remove the same scores twice.
         if missing > 0 {
             context.warn(&format!("not recorded: {missing} of these scores"));
@@ -309,6 +310,7 @@ fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(),
         context.warn(&format!("nor {}", count(more, "other name")));
     }
     context.say(&format!("recorded {}", count(scores.len(), "score")));
+    context.purge_due(&registry);
     report(context, scores, format, |score| {
         Some(unknown.iter().filter(|name| is_of(name, score)).collect())
     })

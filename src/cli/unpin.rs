@@ -62,6 +62,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
         // Only after a part was unpinned: a pin that is gone binds nothing.
         still_bound(context, &registry, name, target.as_ref())?;
     }
+    context.purge_due(&registry);
     write(context, &registry, name, &change, format)
 }
 

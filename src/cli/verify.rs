@@ -273,6 +273,9 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         None => {}
     }
     let named = context.require_paths(&registry, &filter, &command.asked);
+    if command.repair && named.is_ok() {
+        context.purge_due(&registry);
+    }
     match (report.is_complete, left) {
         // First: as long as something is unchecked, the findings may not be all.
         (false, _) => Err(context.after(named, Failure::Partly)),

@@ -274,6 +274,36 @@ fn purge_all(
     Ok(())
 }
 
+/// Goes on with purges, and settles nothing.
+///
+/// # Errors
+/// As [`recover`].
+#[cfg(feature = "cli")]
+pub(crate) fn purge_pending(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+) -> Result<Recovery, Error> {
+    let mut recovery = Recovery::default();
+    // The usual case costs one query.
+    if !catalog
+        .open_states()?
+        .iter()
+        .any(|(_, open)| is_due(open, now))
+    {
+        return Ok(recovery);
+    }
+    let mut pending = match pending(catalog, base, now) {
+        // It was said when the registry was opened.
+        Err(error) if is_no_trash(&error) => return Ok(recovery),
+        found => found?,
+    };
+    let unsettled: HashSet<RemovalId> = pending.unsettled.into_iter().collect();
+    pending.due.retain(|id| !unsettled.contains(id));
+    purge_all(catalog, base, &pending.due, now, &mut recovery)?;
+    Ok(recovery)
+}
+
 /// Purges what was kept and is due now. A handle that stays open for long gets to it with each
 /// removal.
 ///

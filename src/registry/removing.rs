@@ -37,6 +37,13 @@ impl Registry {
         &self.recovery
     }
 
+    /// Goes on with purges that were interrupted or are due, for a moment, as opening does unless
+    /// [`Options::purge_due`](crate::Options::purge_due) says otherwise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn purge_due(&self) -> Result<Recovery> {
+        recover::purge_pending(&self.catalog, &self.base, self.clock.now())
+    }
+
     /// Returns removals that still need recovery or a purge. Changes nothing.
     ///
     /// # Errors

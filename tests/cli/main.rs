@@ -13,6 +13,7 @@ mod ctrl_c;
 mod damaged;
 mod disk_use;
 mod doctor;
+mod due;
 mod errors;
 mod forms;
 mod free;

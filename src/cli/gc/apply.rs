@@ -183,6 +183,9 @@ fn carry_out(
         }
         None => {}
     }
+    if !report.removals.is_empty() {
+        context.purge_due(registry);
+    }
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {
         Ok(())

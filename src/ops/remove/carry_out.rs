@@ -168,8 +168,6 @@ pub(crate) fn remove_backed_up(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     on.require_folder()?;
-    // A handle that stays open for days opens nothing that would purge what is due.
-    recover::purge_expired(on.catalog, on.base, on.now)?;
     let mut result = transaction::remove(on, plan, options);
     let is_full =
         |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
@@ -177,7 +175,12 @@ pub(crate) fn remove_backed_up(
         // With the room that the reserve took up.
         result = transaction::remove(on, plan, options);
     }
-    // Also after a removal that failed: the purge of another one may have freed space.
+    if result.is_ok() {
+        // A handle that stays open for days opens nothing that would purge what is due. The removal
+        // is done, and what cannot be purged now is the next one's.
+        let _ = recover::purge_expired(on.catalog, on.base, on.now);
+    }
+    // Also after a removal that failed: another process may have freed space.
     on.catalog.keep_reserve();
     result
 }
