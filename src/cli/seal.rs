@@ -10,7 +10,7 @@ use super::fail::Failure;
 use super::flags::{Format, Output, Threads};
 use super::opening::Opened;
 use super::render::{Align, Column, Record, Rows};
-use super::subjects::Subjects;
+use super::subjects::{Named, Subjects};
 use super::{artifacts, render};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
@@ -20,7 +20,7 @@ use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::size::{ByteCount, Size};
 use crate::ops::seal::SealOptions;
-use crate::registry::{Inbox, Target};
+use crate::registry::{Inbox, Registry, Target};
 
 /// Mark arrays as fully written, and count their bytes and files
 ///
@@ -222,6 +222,7 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     };
     let named = command.subjects.named(context, &registry, "seal", "seal")?;
     let artifacts = command.subjects.find(&registry, &named)?;
+    let unrecorded = unrecorded(context, &registry, &named)?;
     let filter = named.filter();
     if artifacts.is_empty() {
         return Err(context.nothing_selected(&registry, &filter, "nothing was sealed")?);
@@ -245,11 +246,45 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
         context.say(&format!("sealed {sealed}"));
     }
     command.say_unhashed(context, containers);
+    context.purge_due(&registry);
     // Read again: sealing changed the rows.
     let mut sealed = Vec::with_capacity(artifacts.len());
     for artifact in &artifacts {
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
     note_short(context, &sealed);
-    artifacts::rows(context, format, &sealed)
+    artifacts::rows(context, format, &sealed)?;
+    let Some(first) = unrecorded.first() else {
+        return Ok(());
+    };
+    let more = match unrecorded.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let hint = context.with_base("record what is there with: dalsegno scan");
+    context.warn(&format!(
+        "not recorded, so not sealed: {}{more}; {hint}; then seal it",
+        first.display()
+    ));
+    Err(Failure::Partly)
+}
+
+/// Arrays on disk at the paths that are named, or below them, of which nothing is recorded.
+fn unrecorded(
+    context: &Context,
+    registry: &Registry,
+    named: &Named,
+) -> Result<Vec<PathBuf>, Failure> {
+    let Named::Each(targets) = named else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for target in targets {
+        if let Target::Path(path) = target {
+            found.extend(registry.unrecorded_at(path, &context.monitor())?);
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
 }

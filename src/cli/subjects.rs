@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
 use crate::model::key::Key;
+use crate::model::layout;
 use crate::ops::remove::ArtifactToRemove;
 use crate::registry::{Inbox, Registry, Target};
 
@@ -128,12 +129,16 @@ impl Subjects {
             opened => Some(opened?),
         };
         let Some(registry) = registry else {
-            let paths = targets.iter().filter_map(|target| match target {
-                Target::Path(path) => Some(path),
-                _ => None,
-            });
-            let keys = paths.map(|path| inbox.key_at(path));
-            return Ok(keys.collect::<Result<_, _>>()?);
+            let mut keys = Vec::new();
+            for target in &targets {
+                let Target::Path(path) = target else { continue };
+                let there = inbox.keys_at(path, &context.monitor())?;
+                match there.is_empty() {
+                    true => keys.push(inbox.key_at(path)?),
+                    false => keys.extend(there),
+                }
+            }
+            return Ok(distinct(keys, Key::to_string));
         };
         let targets = match self.named(context, &registry, command, command)? {
             Named::Each(targets) => targets,
@@ -144,13 +149,28 @@ impl Subjects {
         };
         let mut keys = Vec::new();
         for target in &targets {
-            let known = match target {
-                Target::Path(path) => registry.at(path)?,
-                _ => Vec::new(),
+            let Target::Path(path) = target else {
+                keys.push(registry.key_to_note(inbox, target)?);
+                continue;
             };
-            match known.is_empty() {
-                true => keys.push(registry.key_to_note(inbox, target)?),
-                false => keys.extend(known.into_iter().map(|artifact| artifact.key)),
+            let before = keys.len();
+            let known = registry.at(path)?;
+            let known: Vec<Key> = known.into_iter().map(|artifact| artifact.key).collect();
+            let places: HashSet<String> =
+                known.iter().map(|key| layout::locate(key).path()).collect();
+            keys.extend(known);
+            // Those that the copy does not have are sealed too.
+            let mut there = inbox.keys_at(path, &context.monitor())?;
+            there.retain(|key| !places.contains(&layout::locate(key).path()));
+            keys.extend(there);
+            if keys.len() == before {
+                let is_folder = path.is_dir();
+                let key = registry.key_to_note(inbox, target)?;
+                // A folder without any array: it is not that data is missing.
+                if is_folder {
+                    return Err(registry.not_recorded(target).into());
+                }
+                keys.push(key);
             }
         }
         Ok(distinct(keys, Key::to_string))

@@ -19,6 +19,8 @@ pub(crate) mod restore;
 mod restored_rows;
 pub(crate) mod scan;
 pub(crate) mod seal;
+#[cfg(feature = "cli")]
+pub(crate) mod seal_places;
 pub(crate) mod site;
 pub(crate) mod target;
 pub(crate) mod trash;

@@ -13,6 +13,8 @@ use crate::model::note::{Note, NoteLine, SealNote};
 use crate::model::progress::Monitor;
 use crate::ops::inbox::{self, InboxState};
 use crate::ops::seal::{self, SealOptions};
+#[cfg(feature = "cli")]
+use crate::ops::seal_places;
 use crate::ops::target;
 use crate::store::{Base, InboxWriter, MOST_AT_ONCE};
 
@@ -158,6 +160,17 @@ impl Inbox {
             Some(key) => Ok(key),
             None => Ok(layout::parse(&place)?),
         }
+    }
+
+    /// The keys of the arrays on disk at a path and below it, absolute or relative to the base
+    /// directory, without the catalog; see [`Inbox::key_at`]. Empty if no array is there.
+    ///
+    /// # Errors
+    /// As [`Inbox::key_at`]; [`Error::Storage`](crate::Error::Storage) if something there cannot be
+    /// read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn keys_at(&self, path: &Path, monitor: &dyn Monitor) -> Result<Vec<Key>> {
+        seal_places::keys_at(&self.base, path, monitor)
     }
 
     fn append(&self, at: Timestamp, notes: impl IntoIterator<Item = Note>) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+#[cfg(feature = "cli")]
+use std::path::PathBuf;
 
 use super::Registry;
 #[cfg(feature = "cli")]
@@ -10,6 +12,10 @@ use crate::error::Result;
 use crate::model::artifact::Artifact;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::BasePath;
+#[cfg(feature = "cli")]
+use crate::model::progress::Monitor;
+#[cfg(feature = "cli")]
+use crate::ops::seal_places;
 use crate::ops::target;
 use crate::ops::unmatched::{self, Unmatched};
 
@@ -33,6 +39,17 @@ impl Registry {
     /// catalog cannot be read.
     pub fn at(&self, path: impl AsRef<Path>) -> Result<Vec<Artifact>> {
         target::at_or_below(&self.catalog, &self.base, path.as_ref(), self.clock.now())
+    }
+
+    /// Returns the arrays on disk at a path, or below it, of which nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at); [`Error::Storage`](crate::Error::Storage) if something there cannot be
+    /// read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unrecorded_at(&self, path: &Path, monitor: &dyn Monitor) -> Result<Vec<PathBuf>> {
+        let now = self.clock.now();
+        seal_places::unrecorded_at(&self.catalog, &self.base, path, now, monitor)
     }
 
     /// Narrows a filter to what is at these paths or below them. If they are runs, and the filter

@@ -535,3 +535,42 @@ fn doctor_names_the_keeper_and_the_age_of_the_copy() {
     );
     assert!(!text.contains("rebuild"), "{text}");
 }
+
+/// The copy has none, or some, of the arrays in a folder.
+#[test]
+fn a_folder_is_sealed_with_what_the_copy_does_not_have() {
+    let world = world();
+    let arrays = [1, 2].map(|number| format!("new/validation.zarr/{number}/crop1/prediction"));
+    for array in &arrays {
+        world.write_array(array);
+    }
+    // What is not recorded is named on the keeper.
+    let text = on(&world, "node1", "seal new/validation.zarr");
+    assert!(text.contains("error[not-recorded]"), "{text}");
+    let text = on(&world, "node2", "seal new/validation.zarr");
+    assert!(text.contains("noted 2 seals"), "{text}");
+    let text = on(&world, "node1", "list --run new --json");
+    assert_eq!(text.matches(r#""sealed_at":"20"#).count(), 2, "{text}");
+    // The copy has these two.
+    let more = "new/validation.zarr/3/crop1/prediction";
+    world.write_array(more);
+    let text = on(&world, "node1", "publish --quiet\nseal new/validation.zarr");
+    assert!(
+        text.contains(&format!("not recorded, so not sealed: [BASE]/{more}"))
+            && text.ends_with("exit 3\n"),
+        "{text}"
+    );
+    let text = on(&world, "node2", "seal new\nseal new/validation.zarr/3");
+    assert!(
+        text.contains("noted 3 seals") && text.contains("noted 1 seal;"),
+        "{text}"
+    );
+    // A folder without arrays.
+    fs::create_dir(world.base.join("new/validation.zarr/4")).unwrap();
+    let text = on(&world, "node2", "seal new/validation.zarr/4");
+    assert!(text.contains("error[not-recorded]"), "{text}");
+    // Without a copy too.
+    fs::remove_file(world.base.join(".dalsegno/published.sqlite3")).unwrap();
+    let text = on(&world, "node2", "seal new/validation.zarr");
+    assert!(text.contains("noted 3 seals"), "{text}");
+}

@@ -4,5 +4,7 @@ mod fold;
 mod state;
 
 pub(crate) use fold::Fold;
+#[cfg(feature = "cli")]
+pub(crate) use state::noted_keys;
 pub use state::{InboxState, RefusedNotes};
 pub(crate) use state::{noted, noted_at, state};
