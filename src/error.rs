@@ -344,13 +344,14 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 119] = [
+    pub const CODES: [&'static str; 120] = [
         "name-empty",
         "name-absolute",
         "name-dot",
         "name-dot-dot",
         "name-nul",
         "name-control",
+        "name-not-utf8",
         "name-component-too-long",
         "name-reserved",
         "name-not-a-container",

@@ -185,6 +185,31 @@ impl<'a> Recorder<'a> {
     }
 }
 
+/// The error of a key whose path another artifact has, by a caller's word.
+fn taken(artifact: &Artifact, key: &Key, location: &Location) -> CatalogError {
+    CatalogError::PathTaken {
+        path: location.path(),
+        taken_by: artifact.key.to_string(),
+        wanted: key.to_string(),
+    }
+}
+
+impl Catalog {
+    /// Checks that [`Recorder::record`] would take a key.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub fn require_free(&self, key: &Key) -> Result<(), CatalogError> {
+        let location = layout::canonical_location(key);
+        match self.at(&location)? {
+            Some(artifact) if artifact.key != *key && artifact.origin != Origin::Scanned => {
+                Err(taken(&artifact, key, &location))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Recorder<'_> {
     /// Records a key that a caller gave. The same key gives the same row.
     ///
@@ -206,11 +231,7 @@ impl Recorder<'_> {
                 artifact: self.rekey(&artifact, key, Origin::Recorded, &location)?,
                 is_new: false,
             }),
-            Some(artifact) => Err(CatalogError::PathTaken {
-                path: location.path(),
-                taken_by: artifact.key.to_string(),
-                wanted: key.to_string(),
-            }),
+            Some(artifact) => Err(taken(&artifact, key, &location)),
             // Reserved: the data comes after its identifier.
             None => self.insert(key, &location, Origin::Recorded, None),
         }

@@ -74,6 +74,14 @@ pub enum NameError {
         /// The name as given.
         name: String,
     },
+    /// The name is not UTF-8.
+    #[error("the {what} name \"{name}\" is not UTF-8, so nothing can be recorded there")]
+    NotUtf8 {
+        /// Which name.
+        what: &'static str,
+        /// The name as given, with other bytes in hexadecimal.
+        name: String,
+    },
     /// A component is longer than file systems allow.
     #[error(
         "the {what} name \"{}\" has a component of {bytes} bytes; at most 255 fit",
@@ -126,6 +134,7 @@ impl NameError {
             Self::DotDot { .. } => "name-dot-dot",
             Self::Nul { .. } => "name-nul",
             Self::Control { .. } => "name-control",
+            Self::NotUtf8 { .. } => "name-not-utf8",
             Self::ComponentTooLong { .. } => "name-component-too-long",
             Self::Reserved { .. } => "name-reserved",
             Self::NotAContainer { .. } => "name-not-a-container",
@@ -305,6 +314,11 @@ impl FromStr for ContainerName {
         if name.contains('/') {
             return Err(NameError::NotAContainer { name });
         }
+        // It would make the folder of the run one of a registry.
+        if is_registry_dir(&name) {
+            let what = "container";
+            return Err(NameError::Reserved { what, name });
+        }
         Ok(Self(name))
     }
 }
@@ -468,6 +482,10 @@ mod tests {
         }
         let error = "a/b.zarr".parse::<ContainerName>().unwrap_err();
         assert_eq!(error.code(), "name-not-a-container");
+        for name in [".dalsegno", ".DALSEGNO", ".dalsegno.new-ab12"] {
+            let error = name.parse::<ContainerName>().unwrap_err();
+            assert_eq!(error.code(), "name-reserved", "{name}");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, Location};
-use crate::model::name::{BasePath, DatasetName, RunName};
+use crate::model::name::{BasePath, DatasetName, NameError, RunName};
 use crate::model::nearest::nearest;
-use crate::store::Base;
+use crate::store::{self, Base};
 
 /// How an artifact is named: by key, path or number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub(crate) fn location(base: &Base, path: &Path) -> Result<Location, Error> {
 /// Reads a path, absolute or relative to the base directory, as one relative to it.
 ///
 /// # Errors
-/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] if it cannot be
-/// the path of a run or of anything in one.
+/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] if it is not UTF-8
+/// or cannot be the path of a run or of anything in one.
 pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
     let outside = || Error::OutsideBase {
         path: path.to_owned(),
@@ -51,7 +51,10 @@ pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
         Err(_) if path.is_absolute() => return Err(outside()),
         Err(_) => path,
     };
-    let text = relative.to_str().ok_or_else(outside)?;
+    let text = relative.to_str().ok_or_else(|| NameError::NotUtf8 {
+        what: "path",
+        name: store::escape(relative.as_os_str()),
+    })?;
     // The rules for names of datasets also keep `..` and empty components out.
     let name: DatasetName = text.parse()?;
     Ok(name.as_str().to_owned())

@@ -262,3 +262,30 @@ fn bases(folder: &Path) -> std::path::PathBuf {
         .map(|entry| entry.unwrap().path());
     bases(&inner.find(|path| path.is_dir()).unwrap())
 }
+
+#[test]
+fn a_path_that_is_not_utf_8_is_said_to_be_so() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::scanned();
+    let name = OsStr::from_bytes(b"caf\xe9");
+    fs::create_dir(world.base.join(name)).unwrap();
+    let mut program = world.program();
+    let text = world.say("rm", program.arg("rm").arg(name).arg("--yes"));
+    assert!(
+        text.contains(r#"error[name-not-utf8]: the path name "caf\xe9" is not UTF-8"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_container_has_the_name_of_a_registry() {
+    let world = World::scanned();
+    let text = world.transcript("record array --run mito --container .dalsegno --dataset a");
+    assert!(
+        text.contains("is reserved for the registry's own folder") && text.ends_with("exit 2\n"),
+        "{text}"
+    );
+    let text = world.transcript("list --run mito --quiet");
+    assert!(!text.contains(".dalsegno"), "{text}");
+}

@@ -6,8 +6,11 @@ use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::note::{Note, ScoreNote, SealNote};
 use dalsegno::model::operation::Action;
+use dalsegno::model::progress::Silent;
 use dalsegno::model::score::Score;
-use dalsegno::{Inbox, Options, Registry, ScoreQuery, Target, VerifyClass, VerifyOptions};
+use dalsegno::{
+    Inbox, Options, Registry, ScoreQuery, Target, VerifyClass, VerifyFinding, VerifyOptions,
+};
 
 use crate::common::write_array;
 use crate::{base, file, key, note, operations, prediction, record, refused, rows, waiting};
@@ -427,4 +430,51 @@ fn while_another_process_writes_a_command_does_not_wait_to_fold() {
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
     assert_eq!(rows(base.path()).len(), 1);
+}
+
+/// Each line that was refused is named, with why.
+#[test]
+fn a_file_that_was_set_aside_has_a_cause_for_each_line() {
+    let base = base();
+    let registry = Registry::open(base.path()).unwrap();
+    registry.record(&prediction(1)).unwrap();
+    drop(registry);
+    let taken = dalsegno::model::key::Key::Array {
+        run: "r".parse().unwrap(),
+        container: "validation.zarr".parse().unwrap(),
+        dataset: Some("1/a/prediction".parse().unwrap()),
+    };
+    note(base.path(), &[taken, prediction(2), prediction(3)]);
+    let path = base
+        .path()
+        .join(".dalsegno/inbox")
+        .join(&waiting(base.path())[0]);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let at = regex::Regex::new(r#""at":"[^"]*""#).unwrap();
+    lines[1] = at
+        .replace(&lines[1], r#""at":"1969-12-31T23:59:59.000Z""#)
+        .into_owned();
+    lines.push("no note".to_owned());
+    fs::write(&path, lines.join("\n") + "\nhalf").unwrap();
+    let registry = Registry::open(base.path()).unwrap();
+    let options = VerifyOptions::default();
+    let report = registry.verify(&Filter::default(), options, &Silent);
+    let findings = report.unwrap().findings;
+    let refused = |found: &&VerifyFinding| found.class == VerifyClass::InboxRefused;
+    let found: Vec<_> = findings.iter().filter(refused).collect();
+    assert_eq!(found.len(), 1);
+    let mut rest = found[0].detail.as_str();
+    for (line, why) in [
+        ("line 1: the record of ", "is recorded already"),
+        ("; line 2: the record of ", "before 1970"),
+        ("; line 4: ", "not a note"),
+        ("; its last line is cut off", ""),
+    ] {
+        let (before, after) = rest.split_once(line).expect(line);
+        assert!(!before.contains("line "), "{before}");
+        assert!(after.contains(why), "{after}");
+        rest = after;
+    }
+    assert_eq!(rest, "");
 }

@@ -64,6 +64,12 @@ class NameControlError(Error, ValueError):
     code = "name-control"
 
 
+class NameNotUtf8Error(Error, ValueError):
+    """A path is not UTF-8."""
+
+    code = "name-not-utf8"
+
+
 class NameComponentTooLongError(Error, ValueError):
     """A component of a name has more than 255 bytes."""
 

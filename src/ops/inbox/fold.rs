@@ -58,6 +58,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const FOLD_AT_OPEN: Duration = Duration::from_secs(2);
 /// Entries of the inbox that are listed.
 const MOST_ENTRIES: usize = 10_000;
+/// Lines of a file that was set aside that are looked at, and faults that are named: a forged file has
+/// millions.
+const MOST_READ: usize = 10_000;
+const MOST_LINES: usize = 10;
 /// Names of folded files that are looked for, to forget those that are gone.
 const MOST_FORGOTTEN: u32 = 1_000;
 
@@ -302,62 +306,7 @@ impl Fold<'_> {
         refused: &mut Refused,
     ) -> Result<Vec<Read>, Error> {
         let user = file.owner.map_or_else(|| UNKNOWN.to_owned(), self.user);
-        let mut notes = Vec::new();
-        for Line { number, text } in lines {
-            match NoteLine::parse(text) {
-                Ok(line) => notes.push(Read {
-                    number,
-                    who: line.agent(user.clone()),
-                    line,
-                    seen: None,
-                    owner: None,
-                }),
-                Err(error) => refused.add_line(number, &error),
-            }
-        }
-        // Before the transaction: looking at data may take long, and others wait for the turn to
-        // write.
-        let looks: Vec<Look> = notes
-            .iter()
-            .enumerate()
-            .filter_map(|(at, read)| {
-                let key = read.subject()?;
-                Some(Look {
-                    id: i64::try_from(at).ok()?,
-                    path: layout::canonical_location(key).path().into(),
-                    expected: refresh::subject(key.kind()),
-                })
-            })
-            .collect();
-        if looks.is_empty() {
-            return Ok(notes);
-        }
-        let mut seen: HashMap<i64, Observation> = HashMap::new();
-        store::look_at(self.base, WalkOptions::default(), &Silent, looks, |event| {
-            if let Event::Looked(at, Some(observation)) = event {
-                seen.insert(at, observation);
-            }
-            Ok::<_, Error>(())
-        })?;
-        let mut owners = Owners::new(self.catalog, self.base);
-        for (at, read) in (0..).zip(&mut notes) {
-            read.seen = seen.remove(&at);
-            let (Some(key), Some(seen)) = (read.subject(), &read.seen) else {
-                continue;
-            };
-            let row = match self.catalog.at(&layout::canonical_location(key)) {
-                Ok(row) => row,
-                // A damaged row is for the entry of the note to report.
-                Err(CatalogError::Row { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let owner = match &row {
-                Some(row) => owners.of(row, seen.written_at)?,
-                None => None,
-            };
-            read.owner = owner.map(|owner| owner.location().path());
-        }
-        Ok(notes)
+        read_notes((self.base, Some(self.catalog)), &user, lines, refused)
     }
 
     /// Enters a note into the catalog; gives the reason if it is refused.
@@ -368,8 +317,8 @@ impl Fold<'_> {
         read: &Read,
     ) -> Result<Result<(), String>, Error> {
         let Read { who, line, .. } = read;
-        if line.at.0 < 0 {
-            return Ok(Err("its time is before 1970".to_owned()));
+        if let Some(reason) = read.refusal(file) {
+            return Ok(Err(reason));
         }
         // A clock that is ahead, or a lie: nothing was left later than now.
         let at = line.at.min(self.now);
@@ -383,20 +332,6 @@ impl Fold<'_> {
             reason: Some(reason),
             ..NewOperation::new(action, at)
         };
-        if read
-            .seen
-            .as_ref()
-            .and_then(|seen| seen.owner)
-            .is_some_and(|owner| !file.owner.is_some_and(|user| takes_word(user, owner)))
-        {
-            return Ok(Err("it is about data of another user".to_owned()));
-        }
-        if let Some(owner) = &read.owner {
-            return Ok(Err(format!(
-                "it is about what is, by its time, the data of {owner}: a run was renamed by hand; \
-                 see: dalsegno verify --repair"
-            )));
-        }
         let entered = match &line.note {
             Note::Record(key) => folding.operate(who, word(Action::Record), |recorder| {
                 recorder.record(key).map(|_| Ok(()))
@@ -422,6 +357,78 @@ impl Fold<'_> {
     }
 }
 
+/// Reads the notes of lines, which a user left, and looks at the data that they are about. Adds the
+/// lines that are no notes to `refused`.
+fn read_notes<'a>(
+    (base, catalog): (&Base, Option<&Catalog>),
+    user: &str,
+    lines: impl Iterator<Item = Line<'a>>,
+    refused: &mut Refused,
+) -> Result<Vec<Read>, Error> {
+    let mut notes = Vec::new();
+    for Line { number, text } in lines {
+        match NoteLine::parse(text) {
+            Ok(line) => notes.push(Read {
+                number,
+                who: line.agent(user.to_owned()),
+                line,
+                seen: None,
+                owner: None,
+            }),
+            Err(error) => refused.add_line(number, &error),
+        }
+    }
+    // Before the transaction: looking at data may take long, and others wait for the turn to
+    // write.
+    let looks: Vec<Look> = notes
+        .iter()
+        .enumerate()
+        .filter_map(|(at, read)| {
+            let key = read.subject()?;
+            Some(Look {
+                id: i64::try_from(at).ok()?,
+                path: layout::canonical_location(key).path().into(),
+                expected: refresh::subject(key.kind()),
+            })
+        })
+        .collect();
+    if looks.is_empty() {
+        return Ok(notes);
+    }
+    let mut seen: HashMap<i64, Observation> = HashMap::new();
+    store::look_at(base, WalkOptions::default(), &Silent, looks, |event| {
+        if let Event::Looked(at, Some(observation)) = event {
+            seen.insert(at, observation);
+        }
+        Ok::<_, Error>(())
+    })?;
+    for (at, read) in (0..).zip(&mut notes) {
+        read.seen = seen.remove(&at);
+    }
+    // A host without the catalog cannot know whose data it was.
+    let Some(catalog) = catalog else {
+        return Ok(notes);
+    };
+    let mut owners = Owners::new(catalog, base);
+    for read in &mut notes {
+        let (Some(key), Some(seen)) = (read.subject(), &read.seen) else {
+            continue;
+        };
+        let row = match catalog.at(&layout::canonical_location(key)) {
+            Ok(row) => row,
+            // A damaged row is for the entry of the note to report.
+            Err(CatalogError::Row { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let owner = match &row {
+            Some(row) => owners.of(row, seen.written_at)?,
+            None => None,
+        };
+        read.owner = owner.map(|owner| owner.location().path());
+    }
+    Ok(notes)
+}
+
 /// Whether a file can be one that was folded up to this byte: no line before it was cut off, or
 /// changed in length.
 pub(super) fn continues(file: &InboxFile, folded: u64) -> bool {
@@ -442,11 +449,13 @@ pub(super) fn changed(file: &InboxFile, folded: Folded) -> String {
 }
 
 /// The lines of a file that were refused. A forged file has millions of them: only the first is
-/// kept.
+/// kept, unless all are asked for.
 #[derive(Default)]
 struct Refused {
     /// Number of the first line, and why.
     first: Option<(usize, String)>,
+    /// All of them, if they are wanted.
+    all: Option<Vec<(usize, String)>>,
     count: usize,
 }
 
@@ -457,6 +466,10 @@ impl Refused {
 
     fn add(&mut self, number: usize, words: impl FnOnce() -> String) {
         self.count += 1;
+        if let Some(all) = &mut self.all {
+            all.push((number, words()));
+            return;
+        }
         if self.first.as_ref().is_none_or(|(first, _)| number < *first) {
             self.first = Some((number, words()));
         }
@@ -517,6 +530,22 @@ impl Read {
         format!("{what}{of} by {user} on {host}: {reason}{next}")
     }
 
+    /// Why it is refused, whatever the catalog says.
+    fn refusal(&self, file: &InboxFile) -> Option<String> {
+        if self.line.at.0 < 0 {
+            return Some("its time is before 1970".to_owned());
+        }
+        let owner = self.seen.as_ref().and_then(|seen| seen.owner);
+        if owner.is_some_and(|owner| !file.owner.is_some_and(|user| takes_word(user, owner))) {
+            return Some("it is about data of another user".to_owned());
+        }
+        let owner = self.owner.as_ref()?;
+        Some(format!(
+            "it is about what is, by its time, the data of {owner}: a run was renamed by hand; see: \
+             dalsegno verify --repair"
+        ))
+    }
+
     /// The key of the data that the note is about.
     fn subject(&self) -> Option<&Key> {
         match &self.line.note {
@@ -524,6 +553,78 @@ impl Read {
             Note::Failed(key) => Some(key),
             Note::Record(_) | Note::Score(_) => None,
         }
+    }
+}
+
+/// What is wrong with the lines of a file that was set aside, by the catalog and the data as they are
+/// now: a sentence each.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read.
+pub(super) fn refusals(
+    base: &Base,
+    catalog: Option<&Catalog>,
+    file: &InboxFile,
+) -> Result<Vec<String>, Error> {
+    let (mut lines, rest) = lines_of(&file.content, 0);
+    let mut refused = Refused {
+        all: Some(Vec::new()),
+        ..Refused::default()
+    };
+    let user = file
+        .owner
+        .map_or_else(|| UNKNOWN.to_owned(), |user| format!("user {user}"));
+    let read = lines.by_ref().take(MOST_READ);
+    for note in read_notes((base, catalog), &user, read, &mut refused)? {
+        let reason = match note.refusal(file) {
+            None => refusal_now(catalog, &note)?,
+            refusal => refusal,
+        };
+        if let Some(reason) = reason {
+            refused.add_line(note.number, &note.words(base, &reason));
+        }
+    }
+    let mut all = refused.all.unwrap_or_default();
+    if !rest.is_empty() {
+        refused.count += 1;
+        all.push((usize::MAX, "its last line is cut off".to_owned()));
+    }
+    all.sort();
+    all.truncate(MOST_LINES);
+    let mut sentences: Vec<String> = all.into_iter().map(|(_, words)| words).collect();
+    match refused.count - sentences.len() {
+        0 => {}
+        1 => sentences.push("and one more line".to_owned()),
+        more => sentences.push(format!("and {more} more lines")),
+    }
+    if lines.next().is_some() {
+        sentences.push(format!(
+            "lines after the first {MOST_READ} were not looked at"
+        ));
+    }
+    Ok(sentences)
+}
+
+/// Why the data or the catalog, as they are now, refuse a note.
+fn refusal_now(catalog: Option<&Catalog>, note: &Read) -> Result<Option<String>, Error> {
+    if let Note::Seal(seal) = &note.line.note {
+        let is_stale = note.seen.as_ref().map(|seen| seen.written_at) != Some(seal.written_at);
+        if is_stale {
+            return Ok(Some(STALE.to_owned()));
+        }
+    }
+    let key = match &note.line.note {
+        Note::Record(key) => Some(key),
+        _ => note.subject(),
+    };
+    let (Some(catalog), Some(key)) = (catalog, key) else {
+        return Ok(None);
+    };
+    match catalog.require_free(key) {
+        Err(error @ CatalogError::PathTaken { .. }) => Ok(Some(error.to_string())),
+        // Another finding of the verification.
+        Err(CatalogError::Row { .. }) => Ok(None),
+        free => Ok(free.map(|()| None)?),
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is in the inbox.
 
+#[cfg(feature = "cli")]
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::fold::{changed, continues, lines_of};
+use super::fold::{changed, continues, lines_of, refusals};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::key::Key;
@@ -18,8 +20,6 @@ const MOST_ENTRIES: usize = 10_000;
 const MOST_NOTED: u64 = 256 << 20;
 /// Names of folded files that are looked for.
 const MOST_FOLDED: u32 = 1_000;
-/// Lines of a refused file that are listed.
-const MOST_LINES: usize = 10;
 
 /// What is in the inbox of a base directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -43,9 +43,9 @@ pub struct InboxState {
 pub struct RefusedNotes {
     /// Its name.
     pub name: String,
-    /// What is wrong with its lines; the first 10. Empty if each is a note by itself: then the
-    /// catalog refused one, the data that it is about is another, or the file was changed after it
-    /// was folded.
+    /// What is wrong with its lines; the first 10, and how many more there are. Empty if nothing is
+    /// wrong with one now: then the file was changed after it was folded, or what was wrong with the
+    /// data is over.
     pub problems: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn state(base: &Base, catalog: Option<&Catalog>) -> Result<InboxState
     if let Some(inbox) = InboxFolder::open_refused(base)? {
         let listing = inbox.list(MOST_ENTRIES)?;
         for name in listing.files.into_iter().chain(listing.strangers) {
-            let problems = problems(&inbox, &name);
+            let problems = problems((base, catalog), &inbox, &name);
             state.refused.push(RefusedNotes { name, problems });
         }
     }
@@ -109,6 +109,19 @@ pub(crate) fn noted_at(base: &Base, path: &str) -> Result<Option<Key>, Error> {
     Ok(found)
 }
 
+/// The keys that such notes record, the first of each path.
+///
+/// # Errors
+/// As [`noted`].
+#[cfg(feature = "cli")]
+pub(crate) fn noted_keys(base: &Base) -> Result<HashMap<String, Key>, Error> {
+    let mut keys = HashMap::new();
+    each_recorded(base, |key, path| {
+        keys.entry(path).or_insert(key);
+    })?;
+    Ok(keys)
+}
+
 /// Passes each key that a note is to record, and its path.
 fn each_recorded(base: &Base, mut each: impl FnMut(Key, String)) -> Result<(), Error> {
     let Some(inbox) = InboxFolder::open(base)? else {
@@ -133,18 +146,17 @@ fn each_recorded(base: &Base, mut each: impl FnMut(Key, String)) -> Result<(), E
     Ok(())
 }
 
-/// What is wrong with the lines of a refused file.
-fn problems(inbox: &InboxFolder, name: &str) -> Vec<String> {
+/// What is wrong with the lines of a refused file, by the catalog and the data as they are now.
+fn problems(
+    (base, catalog): (&Base, Option<&Catalog>),
+    inbox: &InboxFolder,
+    name: &str,
+) -> Vec<String> {
     let file = match inbox.read(name) {
         Ok(Some(file)) => file,
         Ok(None) => return Vec::new(),
         Err(error) => return vec![crate::model::causes::with_causes(&error)],
     };
-    let (lines, rest) = lines_of(&file.content, 0);
-    let faults = lines.filter_map(|line| {
-        let error = NoteLine::parse(line.text).err()?;
-        Some(format!("line {}: {error}", line.number))
-    });
-    let torn = (!rest.is_empty()).then(|| "its last line is cut off".to_owned());
-    faults.chain(torn).take(MOST_LINES).collect()
+    refusals(base, catalog, &file)
+        .unwrap_or_else(|error| vec![crate::model::causes::with_causes(&error)])
 }

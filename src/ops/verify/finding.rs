@@ -7,6 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::model::artifact::ArtifactId;
+use crate::model::name::REGISTRY_DIR;
 use crate::store::Notice;
 
 /// Classes of findings; their names are stable.
@@ -302,8 +303,18 @@ impl VerifyFinding {
     pub fn next(&self) -> Option<String> {
         // Of an item in the trash, the folder that it is in has the id of its removal.
         let removal = self.path.rsplit('/').nth(1).unwrap_or_default();
-        let next = || self.class.next().replace("REMOVAL", removal);
+        let next = || match self.is_of_inbox_itself() {
+            true => "move it away; the next command that needs an inbox makes one".to_owned(),
+            false => self.class.next().replace("REMOVAL", removal),
+        };
         self.repair.is_none().then(next)
+    }
+
+    /// Whether it is about what is in the place of the inbox, or of the refused files in it.
+    fn is_of_inbox_itself(&self) -> bool {
+        let in_registry = self.path.strip_prefix(REGISTRY_DIR);
+        self.class == VerifyClass::InboxRefused
+            && matches!(in_registry, Some("/inbox" | "/inbox/refused"))
     }
 }
 

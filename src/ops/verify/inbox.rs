@@ -2,9 +2,10 @@
 
 use super::comparison::Verify;
 use super::finding::{VerifyClass, VerifyFinding};
+use crate::error::Error;
 use crate::model::name::REGISTRY_DIR;
 use crate::ops::inbox;
-use crate::store;
+use crate::store::{self, StorageError};
 
 impl Verify<'_> {
     /// Checks the inbox, whatever the selection. Notes that wait are not findings.
@@ -13,13 +14,13 @@ impl Verify<'_> {
         let catalog = self.copied_at.is_none().then_some(self.catalog);
         let state = match inbox::state(self.base, catalog) {
             Ok(state) => state,
-            Err(error) => return self.in_inbox("", crate::model::causes::with_causes(&error)),
+            Err(error) => return self.no_inbox(&error),
         };
         for refused in state.refused {
             let detail = match refused.problems.is_empty() {
                 true => {
-                    "each line is a note; the catalog refused one, its data is another now, or the \
-                         file was changed after it was folded"
+                    "nothing is wrong with its lines now: the file was changed after it was folded, \
+                         or what was wrong with the data is over"
                         .to_owned()
                 }
                 false => refused.problems.join("; "),
@@ -35,9 +36,32 @@ impl Verify<'_> {
         }
     }
 
+    /// What is in the place of the inbox, or of the refused files in it, cannot be read.
+    fn no_inbox(&mut self, error: &Error) {
+        let detail = crate::model::causes::with_causes(error);
+        let Error::Storage(error) = error else {
+            return self.in_inbox("", detail);
+        };
+        let name = match error.path().ends_with("inbox/refused") {
+            true => "/refused",
+            false => "",
+        };
+        if matches!(
+            error,
+            StorageError::Symlink { .. } | StorageError::NotAFolder { .. }
+        ) {
+            return self.in_inbox(name, detail);
+        }
+        self.in_inbox_of(VerifyClass::Unreadable, name, detail);
+    }
+
     fn in_inbox(&mut self, name: &str, detail: String) {
+        self.in_inbox_of(VerifyClass::InboxRefused, name, detail);
+    }
+
+    fn in_inbox_of(&mut self, class: VerifyClass, name: &str, detail: String) {
         self.find(VerifyFinding {
-            class: VerifyClass::InboxRefused,
+            class,
             path: store::escape(format!("{REGISTRY_DIR}/inbox{name}").as_ref()),
             artifact: None,
             detail,
