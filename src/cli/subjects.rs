@@ -159,10 +159,13 @@ impl Subjects {
             let places: HashSet<String> =
                 known.iter().map(|key| layout::locate(key).path()).collect();
             keys.extend(known);
-            // Those that the copy does not have are sealed too.
-            let mut there = inbox.keys_at(path, &context.monitor())?;
-            there.retain(|key| !places.contains(&layout::locate(key).path()));
-            keys.extend(there);
+            // Those that the copy does not have are sealed too, unless it has the path itself.
+            let place = registry.base_path(path)?;
+            if !places.contains(place.as_str()) {
+                let mut there = inbox.keys_at(path, &context.monitor())?;
+                there.retain(|key| !places.contains(&layout::locate(key).path()));
+                keys.extend(there);
+            }
             if keys.len() == before {
                 let is_folder = path.is_dir();
                 let key = registry.key_to_note(inbox, target)?;

@@ -71,11 +71,8 @@ pub(crate) fn unrecorded_at(
     let rows = target::at_or_below(catalog, base, path, now)?;
     let place = target::relative(base, path)?;
     let known: HashSet<String> = rows.iter().map(|row| row.location().path()).collect();
-    // An artifact is what it says itself, unless it is a container.
-    if rows
-        .iter()
-        .any(|row| !row.key.kind().is_container() && row.location().path() == place)
-    {
+    // An artifact is meant itself, also if it is a container.
+    if known.contains(&place) {
         return Ok(Vec::new());
     }
     let mut arrays = arrays_at(base, path, monitor)?;
