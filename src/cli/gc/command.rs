@@ -200,6 +200,10 @@ fn look(
     if command.no_refresh || registry.is_read_only() {
         return Ok((registry, request, false));
     }
+    // What is due is free space that nothing has to go for.
+    if command.apply.is_some() && request.wants_free() {
+        context.purge_due(&registry);
+    }
     let monitor = context.monitor();
     let seen = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor);
     drop(monitor);

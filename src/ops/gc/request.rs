@@ -124,6 +124,19 @@ impl GcRequest {
         self.allow_incomplete || by_rules
     }
 
+    /// Whether the rules want free space.
+    #[cfg(feature = "cli")]
+    pub(crate) fn wants_free(&self) -> bool {
+        match &self.rules {
+            GcRules::Policy(policy) => policy.limit.min_free.is_some(),
+            GcRules::Named(named) => {
+                let mut kinds = named.kinds.iter();
+                kinds.any(|(_, policy)| policy.limit.min_free.is_some())
+            }
+            GcRules::Runs(policy) => policy.limit.min_free.is_some(),
+        }
+    }
+
     /// Sets the rules in words, for readers of the plan and the history.
     #[must_use]
     pub fn words(mut self, words: impl Into<String>) -> Self {
