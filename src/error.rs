@@ -351,7 +351,7 @@ impl Error {
         "name-dot-dot",
         "name-nul",
         "name-control",
-        "name-not-utf8",
+        "name-not-unicode",
         "name-component-too-long",
         "name-reserved",
         "name-not-a-container",

@@ -76,7 +76,7 @@ pub enum NameError {
     },
     /// The name is not UTF-8.
     #[error("the {what} name \"{name}\" is not UTF-8, so nothing can be recorded there")]
-    NotUtf8 {
+    NotUnicode {
         /// Which name.
         what: &'static str,
         /// The name as given, with other bytes in hexadecimal.
@@ -134,7 +134,7 @@ impl NameError {
             Self::DotDot { .. } => "name-dot-dot",
             Self::Nul { .. } => "name-nul",
             Self::Control { .. } => "name-control",
-            Self::NotUtf8 { .. } => "name-not-utf8",
+            Self::NotUnicode { .. } => "name-not-unicode",
             Self::ComponentTooLong { .. } => "name-component-too-long",
             Self::Reserved { .. } => "name-reserved",
             Self::NotAContainer { .. } => "name-not-a-container",

@@ -1,5 +1,6 @@
 //! Protocols over catalog and store.
 
+pub(crate) mod due;
 pub(crate) mod foreign;
 pub mod gc;
 pub(crate) mod gone;

@@ -34,16 +34,15 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::ops::remove::{self, Purging};
+use crate::ops::due::{self, is_due};
+use crate::ops::remove;
 use crate::ops::rename::{self, RenameState};
 use crate::ops::rest;
 use crate::ops::restored_rows::{self, Whereabouts, complete_restore, has_row, rows_of};
@@ -51,9 +50,6 @@ use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
     TrashFolder, TrashItem, entry_at,
 };
-
-/// An open goes on with a purge for this long; `trash empty` goes on until it is done.
-const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
 
 /// The reason of a removal that keeps what recovery could not put back.
 pub(crate) const OCCUPIED: &str = "undone after a crash; its old place is occupied";
@@ -139,10 +135,6 @@ fn unsettled(
     folders.into_iter().filter(is_unsettled).collect()
 }
 
-fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
-    open.state == RemovalState::Purging || open.purge_after.is_some_and(|time| time <= now)
-}
-
 /// Whether something that is no folder is in the place of the trash, as another user can put there.
 pub(crate) fn is_no_trash(error: &Error) -> bool {
     matches!(
@@ -163,7 +155,9 @@ pub(crate) fn recover(
     reason: Option<&str>,
 ) -> Result<Recovery, Error> {
     let (mut recovery, due) = settle_pending(catalog, base, now, reason)?;
-    purge_all(catalog, base, &due, now, &mut recovery)?;
+    let purged = due::purge_all(catalog, base, &due, now)?;
+    recovery.purged = purged.done;
+    recovery.problems.extend(purged.problems);
     Ok(recovery)
 }
 
@@ -252,28 +246,6 @@ pub(crate) fn is_own(base: &Base, id: &RemovalId) -> bool {
     is_own().unwrap_or(false)
 }
 
-fn purge_all(
-    catalog: &Catalog,
-    base: &Base,
-    due: &[RemovalId],
-    now: Timestamp,
-    recovery: &mut Recovery,
-) -> Result<(), Error> {
-    // For all of them together: the open that purges has a command to answer.
-    let deadline = Instant::now() + PURGE_AT_OPEN;
-    for id in due {
-        match purge_due(catalog, base, id, now, Some(deadline), &Silent) {
-            Ok(true) => recovery.purged.push(id.clone()),
-            Ok(false) => {}
-            Err(error) if error.ends_all() => return Err(error),
-            Err(error) => recovery
-                .problems
-                .push(format!("removal {id}: {}", with_causes(&error))),
-        }
-    }
-    Ok(())
-}
-
 /// Goes on with purges, and settles nothing.
 ///
 /// # Errors
@@ -300,24 +272,10 @@ pub(crate) fn purge_pending(
     };
     let unsettled: HashSet<RemovalId> = pending.unsettled.into_iter().collect();
     pending.due.retain(|id| !unsettled.contains(id));
-    purge_all(catalog, base, &pending.due, now, &mut recovery)?;
+    let purged = due::purge_all(catalog, base, &pending.due, now)?;
+    recovery.purged = purged.done;
+    recovery.problems = purged.problems;
     Ok(recovery)
-}
-
-/// Purges what was kept and is due now. A handle that stays open for long gets to it with each
-/// removal.
-///
-/// # Errors
-/// [`Error`] if the catalog cannot be read or written.
-pub(crate) fn purge_expired(catalog: &Catalog, base: &Base, now: Timestamp) -> Result<(), Error> {
-    let is_expired = |open: &OpenRemoval| open.state == RemovalState::Kept && is_due(open, now);
-    let open = catalog.open_states()?.into_iter();
-    let due: Vec<_> = open
-        .filter(|(_, open)| is_expired(open))
-        .map(|(id, _)| id)
-        .collect();
-    // What cannot be purged here is reported by the next open.
-    purge_all(catalog, base, &due, now, &mut Recovery::default())
 }
 
 /// Runs a change of removals on a registry in which nothing is unsettled.
@@ -380,44 +338,6 @@ fn has_unsettled(change: &Change<'_>, base: &Base) -> Result<bool, Stop> {
         return Ok(false);
     }
     Ok(!unsettled(&trash, folders, &change.open_states()?).is_empty())
-}
-
-/// Purges a removal that is due. Says whether nothing is left.
-pub(crate) fn purge_due(
-    catalog: &Catalog,
-    base: &Base,
-    id: &RemovalId,
-    now: Timestamp,
-    deadline: Option<Instant>,
-    monitor: &dyn Monitor,
-) -> Result<bool, Error> {
-    let purging = Purging {
-        catalog,
-        base,
-        now,
-        deadline,
-        monitor,
-    };
-    // A killed removal may have left empty folders. What another user may have written names no
-    // folders to remove.
-    if let Some(items) = items_of(base, id)?
-        && items.claim.is_own()
-        && !items.keep_parents
-    {
-        remove::drop_empty(base, &items.items, monitor);
-    }
-    let report = remove::purge_if(&purging, id, |open| is_due(open, now))?;
-    Ok(report.is_some_and(|report| report.is_done))
-}
-
-fn items_of(base: &Base, id: &RemovalId) -> Result<Option<ManifestItems>, Error> {
-    let Some(trash) = Trash::open(base)? else {
-        return Ok(None);
-    };
-    let Some(folder) = trash.folder(id)? else {
-        return Ok(None);
-    };
-    Ok(folder.manifest()?)
 }
 
 enum Settled {

@@ -51,7 +51,7 @@ pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
         Err(_) if path.is_absolute() => return Err(outside()),
         Err(_) => path,
     };
-    let text = relative.to_str().ok_or_else(|| NameError::NotUtf8 {
+    let text = relative.to_str().ok_or_else(|| NameError::NotUnicode {
         what: "path",
         name: store::escape(relative.as_os_str()),
     })?;

@@ -273,7 +273,7 @@ fn a_path_that_is_not_utf_8_is_said_to_be_so() {
     let mut program = world.program();
     let text = world.say("rm", program.arg("rm").arg(name).arg("--yes"));
     assert!(
-        text.contains(r#"error[name-not-utf8]: the path name "caf\xe9" is not UTF-8"#),
+        text.contains(r#"error[name-not-unicode]: the path name "caf\xe9" is not UTF-8"#),
         "{text}"
     );
 }

@@ -64,10 +64,10 @@ class NameControlError(Error, ValueError):
     code = "name-control"
 
 
-class NameNotUtf8Error(Error, ValueError):
+class NameNotUnicodeError(Error, ValueError):
     """A path is not UTF-8."""
 
-    code = "name-not-utf8"
+    code = "name-not-unicode"
 
 
 class NameComponentTooLongError(Error, ValueError):

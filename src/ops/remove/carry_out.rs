@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
-use crate::ops::{recover, twins};
+use crate::ops::{due, twins};
 use crate::store::StorageError;
 
 /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that their
@@ -178,7 +178,7 @@ pub(crate) fn remove_backed_up(
     if result.is_ok() {
         // A handle that stays open for days opens nothing that would purge what is due. The removal
         // is done, and what cannot be purged now is the next one's.
-        let _ = recover::purge_expired(on.catalog, on.base, on.now);
+        let _ = due::purge_expired(on.catalog, on.base, on.now);
     }
     // Also after a removal that failed: another process may have freed space.
     on.catalog.keep_reserve();
