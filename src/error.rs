@@ -115,8 +115,8 @@ pub enum Error {
         /// What lies in it.
         inner: PathBuf,
     },
-    /// A file system is mounted in what was to be removed.
-    #[error("a file system is mounted at {}, in what was to be removed", .path.display())]
+    /// A file system is mounted in, or at, what was to be removed or renamed.
+    #[error("a file system is mounted at {}, which so can be neither removed nor renamed", .path.display())]
     MountPoint {
         /// The mount point.
         path: PathBuf,

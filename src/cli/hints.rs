@@ -84,7 +84,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         Error::Catalog(CatalogError::NotHere { path, .. } | CatalogError::Unbound { path, .. }) => {
             ("PATH", path.display().to_string())
         }
-        Error::Occupied { path } => ("PATH", path.display().to_string()),
+        Error::Occupied { path } | Error::MountPoint { path } => {
+            ("PATH", path.display().to_string())
+        }
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
@@ -296,7 +298,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::SelectBoth => {
             "select both, or move one of them elsewhere; what has no row yet gets one by: dalsegno scan"
         }
-        Hint::Unmount => "unmount it first",
+        Hint::Unmount => "unmount it first, with: umount PATH; then run the same command again",
         Hint::UseInnerRegistry => {
             "see what that registry records with: dalsegno --base DIR list; move its folder out of \
              this one, or remove it, then run the same command again"

@@ -140,6 +140,12 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
+        if !registry.has_reserve() {
+            context.say(
+                "its disk is too small, or too full, for a reserve: once that is full, a removal may \
+                 fail too; keep some space free",
+            );
+        }
         let folder = RegistryDir::find(registry.base()).map_err(Error::from)?;
         if let Some(group) = catalog::shared_with(&folder) {
             context.say(&format!(

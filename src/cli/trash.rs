@@ -276,13 +276,20 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     let format = context.format(command.output);
     render::write_json(context, format, "emptied", &report)?;
     report_purge(context, &report.purge);
-    let s = if report.purged.len() == 1 { "" } else { "s" };
-    context.say(&format!(
-        "purged {} removal{s}: {} files, {} folders",
-        report.purged.len(),
-        report.purge.files,
-        report.purge.folders
-    ));
+    let unlinked = format!(
+        "{}, {}",
+        render::count(report.purge.files, "file"),
+        render::count(report.purge.folders, "folder")
+    );
+    context.say(&match (report.purged.len(), report.left.len()) {
+        (0, 0) => "nothing was unlinked: there was nothing to purge".to_owned(),
+        // Part of a removal is gone, and the rest is named above.
+        (0, left) => {
+            let left = render::count(left, "removal");
+            format!("no removal is purged whole; of {left} there were unlinked: {unlinked}")
+        }
+        (purged, _) => format!("purged {}: {unlinked}", render::count(purged, "removal")),
+    });
     // What is left stays recorded as being purged, and the next purge tries again.
     if report.purge.failed > 0 {
         Err(Failure::Partly)

@@ -183,6 +183,12 @@ impl Registry {
         self.catalog.may_write()
     }
 
+    /// Whether a removal can open the catalog on a full disk.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.catalog.has_reserve()
+    }
+
     /// What keeps the group that shares the base directory from writing a catalog outside of it.
     #[cfg(feature = "cli")]
     pub(crate) fn closed_to_group(&self) -> Option<String> {

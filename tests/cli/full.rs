@@ -128,3 +128,41 @@ fn a_copy_without_room_is_said_once_and_the_hint_frees_it() {
     }
     assert!(parts[7].starts_with("0\n"), "{said}");
 }
+
+/// A registry on a disk that is too small for a reserve, and a removal on one that is too small for
+/// a backup beside it.
+const SMALL: &str = r#"
+mkdir small larger
+mount -t tmpfs -o size=3m tmpfs small
+mount -t tmpfs -o size=7m tmpfs larger
+"$1" --base small init --here 2>&1
+mkdir -p larger/r/validation.zarr/1/a/prediction
+echo '{"zarr_format":3,"node_type":"array"}' >larger/r/validation.zarr/1/a/prediction/zarr.json
+"$1" --base larger init 2>&1
+"$1" --base larger scan -q
+"$1" --base larger rm --run r --trash --yes 2>&1
+"#;
+
+#[test]
+fn that_there_is_no_reserve_or_no_room_for_a_backup_is_said_with_its_cause() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let Some(output) = mounts::run("small disks", SMALL, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        said.matches("too small, or too full, for a reserve")
+            .count(),
+        1,
+        "{said}"
+    );
+    assert!(
+        said.contains("it would leave less than 8.0 MiB of the"),
+        "{said}"
+    );
+    assert!(!said.contains("No space left"), "{said}");
+    assert!(said.contains("removed 1 artifact"), "{said}");
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::assert_transcript;
+use crate::mounts;
 use crate::world::World;
 
 #[test]
@@ -232,4 +233,44 @@ fn mv_says_what_in_the_trash_binds_the_old_name_and_how_it_is_freed() {
     assert!(refused.contains(&free), "{refused}");
     let freed = world.transcript(&format!("trash empty {id} --yes\nmv other mito --yes"));
     assert!(freed.contains("renamed run other to mito"), "{freed}");
+}
+
+/// Renames runs that are mount points, of another disk and of this one, and one with a mount in it.
+const MOUNTED: &str = r#"
+for run in disk bound inner; do
+    mkdir -p base/$run/validation.zarr/1/a/prediction
+    echo '{"zarr_format":3,"node_type":"array"}' >base/$run/validation.zarr/1/a/prediction/zarr.json
+done
+mkdir base/inner/logs
+cp -r base/disk kept; cp -r base/bound other
+mount -t tmpfs tmpfs base/disk; cp -r kept/. base/disk
+mount --bind other base/bound
+mount -t tmpfs tmpfs base/inner/logs
+"$1" --base base init -q; "$1" --base base scan -q
+for run in disk bound inner; do "$1" --base base mv $run new --yes 2>&1; done
+"#;
+
+#[test]
+fn a_run_that_is_or_holds_a_mount_point_is_not_renamed_and_what_to_unmount_is_said() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("base")).unwrap();
+    let Some(output) = mounts::run("a mounted run", MOUNTED, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let base = folder.path().canonicalize().unwrap().join("base");
+    for run in ["disk", "bound", "inner/logs"] {
+        let path = base.join(run);
+        let path = path.display();
+        let error = format!("error[mount-point]: a file system is mounted at {path}, ");
+        assert!(said.contains(&error), "{said}");
+        assert!(
+            said.contains(&format!("with: umount {path}; then")),
+            "{said}"
+        );
+    }
+    assert!(!said.contains("trash"), "{said}");
 }

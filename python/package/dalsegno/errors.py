@@ -545,7 +545,7 @@ class NestedArtifactError(Error):
 
 
 class MountPointError(Error, OSError):
-    """A file system is mounted in what was to be removed."""
+    """A file system is mounted in, or at, what was to be removed or renamed."""
 
     code = "mount-point"
 

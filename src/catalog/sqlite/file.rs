@@ -243,6 +243,12 @@ impl Catalog {
         }
     }
 
+    /// Whether there is a reserve beside it with which a removal can open it on a full disk.
+    #[must_use]
+    pub fn has_reserve(&self) -> bool {
+        reserve::is_left(&self.path)
+    }
+
     /// Gives the reserves back to their file systems. Says whether there was one.
     pub fn give_up_reserve(&self) -> bool {
         let in_base = self.reserve_in_base();

@@ -187,6 +187,12 @@ pub(super) fn check(
     let full = base.path().join(path);
     // A folder that may not be opened is named, with whose it is.
     let closed = |error| store::not_openable(base, path, error);
+    let mounts = store::mounts_below(base)?;
+    // Before its folder is opened: of one that is mounted that is refused in other words.
+    if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
+        let path = base.path().join(mount);
+        return Err(Error::MountPoint { path });
+    }
     let found = store::entry_at(base, path, EntryType::Folder).map_err(closed)?;
     let Some(entry) = found else {
         return Err(Error::RunFolderGone { path: full });
@@ -202,12 +208,6 @@ pub(super) fn check(
     let folders = [from.as_str()].into_iter();
     let inside = store::look_inside(base, folders, LookFor::Registries, &Silent);
     inner::check_below(base, path, &inside.map_err(closed)?.registries)?;
-    let mounts = store::mounts_below(base)?;
-    if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
-        return Err(Error::MountPoint {
-            path: base.path().join(mount),
-        });
-    }
     let report = RenameReport {
         run: from.clone(),
         to: to.clone(),

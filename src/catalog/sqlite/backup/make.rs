@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rustix::fs::renameat;
-use rustix::io::Errno;
 
 use super::copy::{check, copy_open, examine, is_equal, size};
 use super::folder::{
@@ -18,6 +17,7 @@ use crate::catalog::error::CatalogError;
 use crate::disk::Folder;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::progress::{Monitor, Phase, Progress};
+use crate::model::size::ByteCount;
 
 /// How many are kept.
 const KEPT: usize = 3;
@@ -76,11 +76,24 @@ impl Maker<'_> {
             return Ok(());
         };
         let needed = size(connection, self.catalog)?.saturating_add(ROOM);
-        let lacks_bytes = found.f_bavail.saturating_mul(found.f_frsize) < needed;
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let lacks_bytes = free < needed;
         // A file system that makes inodes as it needs them counts none at all.
         let lacks_inodes = found.f_files > 0 && found.f_favail < INODES;
         if lacks_bytes || lacks_inodes {
-            let error = Errno::NOSPC.into();
+            // The disk has room still, which the error of a full one would deny.
+            let why = match lacks_bytes {
+                true => format!(
+                    "it would leave less than {} of the {} that are free on the disk",
+                    ByteCount(ROOM),
+                    ByteCount(free)
+                ),
+                false => format!(
+                    "{} inodes are free, and {INODES} are left alone",
+                    found.f_favail
+                ),
+            };
+            let error = std::io::Error::new(std::io::ErrorKind::StorageFull, why);
             return Err(CatalogError::io("backing up to", self.folder, error));
         }
         Ok(())
