@@ -11,6 +11,7 @@ use super::ended::part_of;
 use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::interrupt;
+use super::opening::MOST_LINES;
 use super::prompt::confirm;
 use super::removal::report_purge;
 use super::render::{
@@ -211,6 +212,16 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     }
     rows.finish("the trash is empty")?;
     context.trash_problems(&registry.left_alone()?);
+    // Of what was lost in the trash and put back later, the rows are in the catalog already.
+    let is_rest =
+        |removal: &&Removal| removal.state == RemovalState::Kept && removal.artifacts == 0;
+    for removal in removals.iter().filter(is_rest).take(MOST_LINES) {
+        let id = &removal.id;
+        context.say(&context.with_base(&format!(
+            "the rows of removal {id} are back; what is in the trash of it, as what was put back there, \
+             comes back with: dalsegno restore {id}"
+        )));
+    }
     // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");

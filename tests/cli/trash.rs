@@ -498,3 +498,36 @@ fn what_a_whole_run_took_besides_is_in_the_numbers_of_the_trash() {
     text += &world.transcript("trash empty --yes\ntrash list");
     assert_transcript!("trash_others", text);
 }
+
+#[test]
+fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
+    let world = World::scanned();
+    let arrays = [
+        "mito/validation.zarr/1000/crop1/prediction",
+        "mito/validation.zarr/1000/crop2/prediction",
+        "mito/validation.zarr/9000/crop1/prediction",
+    ];
+    world.transcript(&format!("rm {} --trash --yes --quiet", arrays.join(" ")));
+    let mut trash = fs::read_dir(world.base.join(".dalsegno/trash")).unwrap();
+    let folder = trash.next().unwrap().unwrap().path();
+    let id = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    let away = world.dir.join("away");
+    fs::rename(folder.join("1"), &away).unwrap();
+    let occupied = world.base.join(arrays[0]);
+    fs::create_dir_all(&occupied).unwrap();
+    fs::write(occupied.join("notes.txt"), "precious").unwrap();
+    let said = world.transcript(&format!("restore {id}"));
+    assert!(
+        said.contains("is lost") && said.contains("exit 3"),
+        "{said}"
+    );
+    fs::rename(&away, folder.join("1")).unwrap();
+    fs::remove_dir_all(&occupied).unwrap();
+    world.transcript(&format!("restore {}", arrays[0]));
+    let said = world.transcript("trash list");
+    assert!(said.contains("comes back with: dalsegno restore"), "{said}");
+    world.transcript(&format!("restore {id}"));
+    assert!(!folder.exists());
+    let said = world.transcript(&format!("list {} --jsonl", arrays[1]));
+    assert!(said.contains("\"state\":\"present\""), "{said}");
+}

@@ -117,7 +117,8 @@ impl Verify<'_> {
             Some(RemovalState::Purging) => return Ok(()),
             Some(RemovalState::Restored) if has_items && !folder.is_hollow()? => (
                 VerifyClass::TrashLeftover,
-                "something is left of a removal that was restored",
+                "something is left of a removal that was restored; if it was lost and put back here, \
+                 move it to its old place, then run: dalsegno refresh",
                 None,
             ),
             Some(RemovalState::Purged) if has_items => (
