@@ -8,6 +8,7 @@ use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::{NameError, REGISTRY_DIR};
 use crate::model::nearest::did_you_mean;
+use crate::model::operation::UndoError;
 use crate::model::removal::RemovalId;
 use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
@@ -566,6 +567,22 @@ impl Error {
         }
     }
 
+    /// Whether the operation before one that cannot be undone can be.
+    fn can_undo_before(&self) -> bool {
+        matches!(
+            self,
+            Self::Catalog(CatalogError::Undo(
+                UndoError::Never {
+                    before: Some(_),
+                    ..
+                } | UndoError::TooLate {
+                    before: Some(_),
+                    ..
+                }
+            ))
+        )
+    }
+
     /// What to do about it; `None` if there is nothing to say.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
@@ -676,6 +693,7 @@ impl Error {
             "pin-without-reason" => Hint::GiveReason,
             "pin-binds-nothing" => Hint::ListRecorded,
             "no-operation" => Hint::ListOperations,
+            "not-undoable" | "undo-too-late" if self.can_undo_before() => Hint::UndoBefore,
             "not-undoable" | "undone-already" | "undo-too-late" => Hint::ShowOperation,
             "changed-since-operation" => Hint::UndoLaterFirst,
             "no-removal" | "not-in-trash" => Hint::ListTrash,

@@ -97,6 +97,8 @@ pub use salvage::{Salvaged, keep_published, salvage_published};
 pub use scores::ScoreQuery;
 pub use sharing::{closed_to_group, shared_with};
 pub use sqlite::backup;
+#[cfg(feature = "cli")]
+pub(crate) use sqlite::changes;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
 pub(crate) use sqlite::file::check_clock;

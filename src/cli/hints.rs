@@ -90,7 +90,13 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
-            UndoError::Never { id, .. }
+            UndoError::Never {
+                before: Some(id), ..
+            }
+            | UndoError::TooLate {
+                before: Some(id), ..
+            }
+            | UndoError::Never { id, .. }
             | UndoError::Already { id, .. }
             | UndoError::TooLate { id, .. },
         )) => ("N", id.to_string()),
@@ -184,7 +190,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
              dalsegno --base DIR scan"
         }
         Hint::CheckBase => {
-            "check the path; to create a new base directory: mkdir DIR && dalsegno --base DIR init"
+            "check the path; to create a new base directory: mkdir DIR && dalsegno --base DIR init --here"
         }
         Hint::GiveRunsFolder => "give the folder that holds the runs",
         Hint::AskForAccess => "ask its owner for permission to read it",
@@ -359,6 +365,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::ListRecorded => "see what is recorded with: dalsegno list",
         Hint::ListOperations => "list the operations with: dalsegno history",
         Hint::ShowOperation => "see what it did with: dalsegno history show N",
+        Hint::UndoBefore => "undo the one before it with: dalsegno undo N",
         Hint::UndoLaterFirst => {
             "see what changed it with: dalsegno history; undo the later operation first"
         }
@@ -435,6 +442,7 @@ mod tests {
         let late = UndoError::TooLate {
             id: 7,
             why: "it was purged".to_owned(),
+            before: None,
         };
         let cases = [
             (pinned("figure-3"), "dalsegno unpin figure-3,"),

@@ -9,18 +9,19 @@ use serde::Serialize;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
+use super::interrupt;
 use super::prompt::confirm;
 use super::render::{self, shell_word};
 use crate::catalog::{self, RegistryDir};
-use crate::disk::{LooksLike, looks_like, registry_above};
+use crate::disk::{LooksLike, looks_like, registry_above, registry_below};
 use crate::error::Error;
 
 /// Create a registry in the base directory
 ///
 /// Creates the folder .dalsegno with an empty catalog and touches nothing else. If there is a
 /// registry already, nothing happens. The base directory is --base, or the current folder: the one
-/// that holds the runs. If it is a run, is below another registry, or holds no run, init asks first;
-/// --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
+/// that holds the runs. If it is a run, is below or above another registry, is empty or holds no run,
+/// init asks first; --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
 /// in the trash goes with it. If the base directory is on a network file system, put the catalog on a local disk (--catalog), or make sure that all
 /// writers run on this host (--single-host).
 ///
@@ -68,24 +69,40 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
         let base = shell_word(&base.display().to_string());
         format!("create it there with: dalsegno --base {base} init")
     };
-    let (why, instead) = match (registry_above(base), looks_like(base)) {
-        (Some(above), _) => (
+    let looks_like = looks_like(base);
+    let holds_runs = !matches!(looks_like, LooksLike::Run(_) | LooksLike::InContainer(_));
+    let below = holds_runs.then(|| registry_below(base)).flatten();
+    let use_that = |base: &Path| {
+        let base = shell_word(&base.display().to_string());
+        format!("use that one with --base {base}")
+    };
+    let (why, instead) = match (registry_above(base), below, looks_like) {
+        (Some(above), ..) => (
             format!(
                 "{shown} is below {}, which has a registry; commands in it would no longer use \
                  that one",
                 above.display()
             ),
-            format!(
-                "use that one with --base {}",
-                shell_word(&above.display().to_string())
-            ),
+            use_that(&above),
         ),
-        (None, LooksLike::Base) => return Ok(()),
-        (None, LooksLike::InContainer(container)) => (
+        (None, Some(below), _) => (
+            format!(
+                "{shown} holds {}, which has a registry; what that one records is left out of this \
+                 one",
+                below.display()
+            ),
+            use_that(&below),
+        ),
+        (None, None, LooksLike::Base) => return Ok(()),
+        (None, None, LooksLike::Empty) => (
+            format!("{shown} is empty, and a registry is made in the folder that holds the runs"),
+            "give the folder that holds the runs with --base DIR".to_owned(),
+        ),
+        (None, None, LooksLike::InContainer(container)) => (
             format!("{shown} is in the container {}", container.display()),
             "give the folder that holds the runs with --base DIR".to_owned(),
         ),
-        (None, LooksLike::Run(name)) => {
+        (None, None, LooksLike::Run(name)) => {
             let parent = base.canonicalize().ok();
             let parent = parent.as_deref().and_then(Path::parent).unwrap_or(base);
             (
@@ -96,7 +113,7 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
                 init(parent),
             )
         }
-        (None, LooksLike::Other) => (
+        (None, None, LooksLike::Other) => (
             format!("no run was found in {shown}: no folder in it has a container or checkpoints"),
             "give the folder that holds the runs with --base DIR".to_owned(),
         ),
@@ -123,6 +140,7 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         .single_host(command.single_host)
         .keeper(command.keeper)
         .shared(command.shared);
+    interrupt::changes();
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     // Only these print a result; for people, the messages below say it.

@@ -2,15 +2,20 @@
 //! left and what to type; a second one ends the process at once.
 //!
 //! Only while a [`Working`] lives is the first one held back. At any other moment, such as at a
-//! question, Ctrl-C ends the process as it always does: nothing is under way then.
+//! question, Ctrl-C ends the process as it always does: nothing is under way then. Before the first
+//! [`Working`], a thread says so if nothing can have been changed yet.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals as Arrivals;
 use signal_hook::{flag, low_level};
 
 use super::files;
+use crate::catalog::changes;
 
 /// Exit code of a command that Ctrl-C ended: what a shell says of a process that the signal ended.
 pub(super) const EXIT_CODE: u8 = 130;
@@ -24,6 +29,11 @@ struct Signals {
     works: AtomicUsize,
 }
 
+/// Ctrl-C was pressed since [`watch`]; the first work takes it over.
+static PRESSED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// The thread needs less to end the process.
+const LONGEST: Duration = Duration::from_secs(5);
+
 static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
 
 /// Listens from the first call on. None if the signal is ignored, as in the background of a script,
@@ -33,7 +43,8 @@ fn signals() -> Option<&'static Signals> {
         if files::ignores_signal(SIGINT) {
             return None;
         }
-        let [came, ends] = [false, true].map(|is_set| Arc::new(AtomicBool::new(is_set)));
+        let came = Arc::clone(PRESSED.get_or_init(Arc::default));
+        let ends = Arc::new(AtomicBool::new(true));
         // They are called in this order: the first Ctrl-C ends nothing, and arms the second.
         flag::register_conditional_default(SIGINT, Arc::clone(&ends)).ok()?;
         flag::register(SIGINT, Arc::clone(&came)).ok()?;
@@ -45,6 +56,58 @@ fn signals() -> Option<&'static Signals> {
         })
     };
     SIGNALS.get_or_init(listen).as_ref()
+}
+
+/// Lets a Ctrl-C before the first work end the process with a word.
+pub(super) fn watch() {
+    if files::ignores_signal(SIGINT) {
+        return;
+    }
+    // First: the flag is set when the thread wakes.
+    let Ok(_) = flag::register(SIGINT, Arc::clone(PRESSED.get_or_init(Arc::default))) else {
+        return;
+    };
+    let Ok(mut arrivals) = Arrivals::new([SIGINT]) else {
+        let _ = flag::register_conditional_default(SIGINT, Arc::new(AtomicBool::new(true)));
+        return;
+    };
+    let watching = std::thread::Builder::new()
+        .name("interrupt".to_owned())
+        .spawn(move || arrivals.forever().for_each(|_| arrived()));
+    if watching.is_err() {
+        // Without the thread, Ctrl-C ends the process without a word.
+        let _ = flag::register_conditional_default(SIGINT, Arc::new(AtomicBool::new(true)));
+    }
+}
+
+/// Lets the thread end the process at the end of the command, if Ctrl-C was pressed before.
+pub(super) fn finish() {
+    let is_pressed = PRESSED
+        .get()
+        .is_some_and(|pressed| pressed.load(Ordering::SeqCst));
+    if is_pressed && SIGNALS.get().is_none() {
+        std::thread::sleep(LONGEST);
+    }
+}
+
+/// What the thread does at a Ctrl-C.
+fn arrived() {
+    // Work has begun to listen: it sees the flag, or the handler has ended the process.
+    if SIGNALS.get().is_some() {
+        return;
+    }
+    if changes::end_before_any() {
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "interrupted before anything was changed"
+        );
+    }
+    end_process();
+}
+
+/// Says that files may be made or changed from now on, other than with a turn to write a catalog.
+pub(super) fn changes() {
+    changes::begin();
 }
 
 /// Work that the first Ctrl-C ends at its next boundary.

@@ -30,11 +30,11 @@ use crate::registry::Registry;
 pub(super) struct ListCommand {
     #[command(flatten)]
     asked: Asked,
-    /// Answer from the catalog, without a look on disk first
-    #[arg(long)]
-    no_refresh: bool,
     #[command(flatten)]
     shape: Shape<Artifact>,
+    /// Answer from the catalog, without a look on disk first
+    #[arg(long, help_heading = "Output")]
+    no_refresh: bool,
     /// Print paths only, each followed by a NUL byte
     #[arg(
         short = '0',

@@ -57,7 +57,12 @@ impl Context {
         if missing.is_empty() {
             return Ok(());
         }
-        let words: Vec<String> = missing.iter().map(|one| self.words(one)).collect();
+        let located = |unmatched: Unmatched| Unmatched {
+            nearest: unmatched.nearest.map(|nearest| self.typable(&nearest)),
+            ..unmatched
+        };
+        let missing = missing.into_iter().map(located);
+        let words: Vec<String> = missing.map(|one| self.words(&one)).collect();
         let next = "see what is recorded with: dalsegno list";
         Err(Failure::Nothing(in_one_sentence(&words), next))
     }

@@ -140,6 +140,7 @@ impl Context {
         let Error::Catalog(CatalogError::AtKeeper { host, .. }) = error else {
             return Err(error.into());
         };
+        interrupt::changes();
         let inbox = Inbox::open(self.base()?)?;
         // A command asks once; a second answer would be the same.
         let _ = self.noted.set(NotedFor { host });

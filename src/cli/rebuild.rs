@@ -7,6 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Output, Threads, Verbose};
+use super::interrupt;
 use super::opening::MOST_LINES;
 use super::render::{self, total_text};
 use super::selection;
@@ -59,6 +60,7 @@ pub(super) struct Rebuild {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failure> {
+    interrupt::changes();
     let options = RebuildOptions {
         from: match (&command.from, command.from_disk) {
             // Relative to the current folder, like every path that is typed.

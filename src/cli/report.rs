@@ -5,6 +5,7 @@ use super::fail::Failure;
 use super::{hints, interrupt};
 use crate::error::Error;
 use crate::model::causes::with_causes;
+use crate::model::nearest::did_you_mean;
 
 /// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
@@ -18,7 +19,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
         Failure::Interrupted(state) => context.interrupted(state),
         Failure::Library(error) => {
             let next = next(error, context);
-            context.error(Some(error.code()), &with_causes(error), next.as_deref());
+            context.error(Some(error.code()), &text(error, context), next.as_deref());
             exit_code(error.code())
         }
         Failure::Usage(what, instead) => {
@@ -51,6 +52,21 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
     let base = context.base().ok();
     let next = hints::of(error, base.as_deref(), context.may_skip.get())?;
     Some(context.with_base(&next))
+}
+
+/// The text of an error. The nearest path in it is one that can be typed in the current folder.
+fn text(error: &Error, context: &Context) -> String {
+    let text = with_causes(error);
+    let Error::NotRecorded {
+        path: Some(_),
+        nearest: Some(nearest),
+        ..
+    } = error
+    else {
+        return text;
+    };
+    let meant = did_you_mean(Some(nearest));
+    text.replacen(&meant, &did_you_mean(Some(&context.typable(nearest))), 1)
 }
 
 /// The exit code that belongs to an error code.

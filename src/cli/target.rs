@@ -62,6 +62,24 @@ impl Context {
         }
     }
 
+    /// A path relative to the base directory as it is typed in the current folder: in a folder of a
+    /// run it is relative to that, or absolute if it leads elsewhere.
+    pub(super) fn typable(&self, path: &str) -> String {
+        let (Ok(base), Ok(here)) = (self.base(), std::env::current_dir()) else {
+            return path.to_owned();
+        };
+        let base = std::path::absolute(&base).unwrap_or(base);
+        let inside = below(&base, &here).filter(|inside| !inside.as_os_str().is_empty());
+        let Some(inside) = inside else {
+            return path.to_owned();
+        };
+        match Path::new(path).strip_prefix(&inside) {
+            Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),
+            Ok(rest) => rest.display().to_string(),
+            Err(_) => base.join(path).display().to_string(),
+        }
+    }
+
     /// What to say of a removal that names no run, and is called in the folder of one: it is about
     /// all of the base directory. None if it names a run, or is called elsewhere.
     pub(super) fn about_all_runs(&self, base: &Path, filter: &Filter) -> Option<String> {

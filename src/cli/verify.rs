@@ -12,9 +12,10 @@ use super::fail::Failure;
 use super::flags::{Format, Output, Threads, Verbose};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Asked;
+use crate::model::artifact::ArtifactId;
 use crate::model::operation::Action;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
-use crate::registry::Registry;
+use crate::registry::{Registry, Target};
 
 /// Check that catalog and disk agree, both ways
 ///
@@ -230,11 +231,13 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     if command.repair {
         // The comparison held no lock, so each repair looks at its row and its data again.
         let (before, _) = registry.history_head()?;
+        let sealed = sealed(&registry, &report.findings)?;
         let monitor = context.monitor();
         let done = registry.repair(&report.findings, &monitor);
         drop(monitor);
         let done = done.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
         repaired = Some(done.repaired.len());
+        say_void(context, &registry, &sealed)?;
         report.findings = done.repaired.into_iter().chain(done.left).collect();
     }
     // The repaired findings come first, so the index says which they are.
@@ -372,6 +375,40 @@ fn show(
             "{many} could not be read, so what is there was not checked"
         ));
     }
+    Ok(())
+}
+
+/// The sealed artifacts whose rows a repair takes to what their data is now.
+fn sealed(registry: &Registry, findings: &[VerifyFinding]) -> Result<Vec<ArtifactId>, Failure> {
+    let updated = |found: &&VerifyFinding| found.repair == Some(Repair::UpdateRow);
+    let updated = findings.iter().filter(updated);
+    let mut sealed = Vec::new();
+    for id in updated.filter_map(|found| found.artifact) {
+        let artifact = registry.get(&Target::Id(id))?;
+        if artifact.is_some_and(|artifact| artifact.sealed_at.is_some()) {
+            sealed.push(id);
+        }
+    }
+    Ok(sealed)
+}
+
+/// Says how many of these artifacts a repair has left without their seal.
+fn say_void(context: &Context, registry: &Registry, sealed: &[ArtifactId]) -> Result<(), Failure> {
+    let mut void = 0_u64;
+    for id in sealed {
+        let artifact = registry.get(&Target::Id(*id))?;
+        void += u64::from(artifact.is_some_and(|artifact| artifact.sealed_at.is_none()));
+    }
+    let (seals, data, it) = match void {
+        0 => return Ok(()),
+        1 => ("the seal of 1 artifact is", "its data", "it"),
+        _ => ("the seals of artifacts are", "their data", "them"),
+    };
+    let seals = seals.replace("of artifacts", &format!("of {void} artifacts"));
+    context.warn(&context.with_base(&format!(
+        "{seals} void, because {data} changed since; if the data is right, seal {it} again with: \
+         dalsegno seal PATH"
+    )));
     Ok(())
 }
 

@@ -37,9 +37,9 @@ pub(crate) use lock::{LockFile, has_mere_readers};
 pub(crate) use make::{
     make_file, make_folder, make_own_file, make_shared_folder, off_standard_streams,
 };
-#[cfg(feature = "cli")]
-pub(crate) use near::registry_above;
 pub(crate) use near::registry_near;
+#[cfg(feature = "cli")]
+pub(crate) use near::{registry_above, registry_below};
 pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
 #[cfg(feature = "cli")]

@@ -31,16 +31,19 @@ pub(crate) fn registry_above(folder: &Path) -> Option<PathBuf> {
 /// A registry near a folder: above it, or within two levels below, as far as some thousand entries
 /// tell. What cannot be read has none.
 pub(crate) fn registry_near(folder: &Path) -> Option<PathBuf> {
-    registry_above(folder).or_else(|| {
-        let mut found = None;
-        let folder = folder.canonicalize().ok()?;
-        search(&folder, DEEPEST, MOST_ENTRIES, |below, _| {
-            let is_one = has_registry(below);
-            found = is_one.then(|| below.to_path_buf());
-            !is_one
-        });
-        found
-    })
+    registry_above(folder).or_else(|| registry_below(folder))
+}
+
+/// A registry within two levels below a folder, as far as some thousand entries tell.
+pub(crate) fn registry_below(folder: &Path) -> Option<PathBuf> {
+    let mut found = None;
+    let folder = folder.canonicalize().ok()?;
+    search(&folder, DEEPEST, MOST_ENTRIES, |below, _| {
+        let is_one = has_registry(below);
+        found = is_one.then(|| below.to_path_buf());
+        !is_one
+    });
+    found
 }
 
 /// Goes through the folders below one, level by level, without following links. `visit` gets each

@@ -15,8 +15,10 @@ const MOST_ENTRIES: usize = 10_000;
 /// What a folder looks like by the names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LooksLike {
-    /// It holds runs, or is empty and may hold some later.
+    /// It holds runs.
     Base,
+    /// It is empty, and may hold runs later.
+    Empty,
     /// The folder of a run: it has this folder.
     Run(String),
     /// It is in this container.
@@ -60,7 +62,7 @@ pub(crate) fn looks_like(folder: &Path) -> LooksLike {
     }
     match first(&|name| is_container(OsStr::new(name)) || name == CHECKPOINTS_FOLDER) {
         Some(name) => LooksLike::Run(name),
-        None if own.folders.is_empty() && own.others.is_empty() => LooksLike::Base,
+        None if own.folders.is_empty() && own.others.is_empty() => LooksLike::Empty,
         None => LooksLike::Other,
     }
 }
@@ -132,7 +134,7 @@ mod tests {
                 LooksLike::InContainer(root.join("odd/run/arrays/x")),
             ),
             ("files", LooksLike::Other),
-            ("empty", LooksLike::Base),
+            ("empty", LooksLike::Empty),
         ] {
             assert_eq!(looks_like(&root.join(folder)), expected, "{folder}");
         }

@@ -175,6 +175,8 @@ hints! {
     ShowOperation = "show-operation",
     /// Undo the later operation first.
     UndoLaterFirst = "undo-later-first",
+    /// Undo the operation before the one that cannot be undone.
+    UndoBefore = "undo-before",
     /// List the trash.
     ListTrash = "list-trash",
     /// Forget a removal of which nothing is left in the trash.

@@ -501,7 +501,7 @@ pub enum UndoError {
         id: i64,
     },
     /// Operations with this action cannot be undone.
-    #[error("operation {id} ({action}) cannot be undone: {why}")]
+    #[error("operation {id} ({action}) cannot be undone: {why}{}", or_before(*before))]
     Never {
         /// Its number.
         id: i64,
@@ -509,6 +509,8 @@ pub enum UndoError {
         action: Action,
         /// Why, and what to do instead.
         why: &'static str,
+        /// Of the newest operation: the newest one before it that can be undone.
+        before: Option<i64>,
     },
     /// Everything that it did was undone or changed back since.
     #[error("nothing of operation {id} is left to undo: {why}")]
@@ -519,12 +521,14 @@ pub enum UndoError {
         why: String,
     },
     /// The data that it removed was unlinked.
-    #[error("operation {id} cannot be undone any more: {why}")]
+    #[error("operation {id} cannot be undone any more: {why}{}", or_before(*before))]
     TooLate {
         /// Its number.
         id: i64,
         /// What stops it, as a clause.
         why: String,
+        /// Of the newest operation: the newest one before it that can be undone.
+        before: Option<i64>,
     },
     /// The history has no operation that could be undone, or all were.
     #[error("there is nothing to undo: no removal, pin or score of the history is left")]
@@ -537,6 +541,13 @@ pub enum UndoError {
         /// What changed.
         what: String,
     },
+}
+
+/// What an error adds about the operation before it.
+fn or_before(before: Option<i64>) -> String {
+    before.map_or(String::new(), |id| {
+        format!("; the one before it that can be is operation {id}")
+    })
 }
 
 impl UndoError {

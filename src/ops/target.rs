@@ -181,6 +181,19 @@ pub(crate) fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Optio
         let found = nearest(&path, known()).or_else(|| nearest(first, known()));
         return found.map(str::to_owned);
     };
+    // In the folder of a run, the path from the base directory is often typed.
+    let rest = path.get(run.len() + 1..).unwrap_or_default();
+    if let Ok(place) = rest.parse::<BasePath>() {
+        let below = Filter::default().below([place]).kinds(Kind::ALL);
+        let mut is_known = false;
+        let listed = catalog.list(&below, Timestamp(0), Selected::All, |_| {
+            is_known = true;
+            Ok::<_, CatalogError>(ControlFlow::Break(()))
+        });
+        if listed.is_ok() && is_known {
+            return Some(rest.to_owned());
+        }
+    }
     let filter = Filter::default().runs([run.as_str()]).kinds(Kind::ALL);
     let mut paths = BTreeSet::new();
     let mut listed = 0;

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, PinChange};
+use crate::catalog::{Catalog, CatalogError, PinChange};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
@@ -98,7 +98,12 @@ pub(crate) fn undo(
         }
         action => {
             let why = why_never(action);
-            return Err(refused(UndoError::Never { id, action, why }));
+            return Err(refused(UndoError::Never {
+                id,
+                action,
+                why,
+                before: None,
+            }));
         }
     }
     Ok(report)
@@ -123,10 +128,61 @@ const DEEDS: [Action; 8] = [
 ///
 /// # Errors
 /// [`UndoError::Nothing`] if there is none; [`Error::Catalog`] if the history cannot be read.
-pub(crate) fn newest(catalog: &Catalog) -> Result<i64, Error> {
+fn newest(catalog: &Catalog) -> Result<i64, Error> {
+    let newest = not_undone(catalog, 1)?.into_iter().next();
+    newest.ok_or_else(|| refused(UndoError::Nothing))
+}
+
+/// Undoes the newest operation that was not undone. If that one cannot be, the error names the one
+/// before it that can.
+///
+/// # Errors
+/// As [`newest`] and [`undo`].
+pub(crate) fn undo_last(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+) -> Result<UndoReport, Error> {
+    let id = newest(catalog)?;
+    undo(catalog, base, id, now).map_err(|mut error| {
+        if let Error::Catalog(CatalogError::Undo(
+            UndoError::Never { before, .. } | UndoError::TooLate { before, .. },
+        )) = &mut error
+        {
+            // What cannot be read is no answer; the error says why this one stays.
+            *before = undoable_before(catalog, id).ok().flatten();
+        }
+        error
+    })
+}
+
+/// The newest operation before another that was not undone and can be.
+fn undoable_before(catalog: &Catalog, id: i64) -> Result<Option<i64>, Error> {
+    /// Operations that are looked at.
+    const MOST: usize = 100;
+    for before in not_undone(catalog, MOST)? {
+        if before >= id {
+            continue;
+        }
+        let Some((operation, _)) = catalog.operation(before)? else {
+            continue;
+        };
+        let can_be = match operation.action {
+            Action::Remove => kept_removal(catalog, &operation).is_ok(),
+            action => why_never(action).is_empty(),
+        };
+        if can_be {
+            return Ok(Some(before));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest of what users did that was not undone, at most so many.
+fn not_undone(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
     let filter = HistoryFilter::default().actions(DEEDS);
     let mut undone = BTreeSet::new();
-    let mut newest = None;
+    let mut found = Vec::new();
     catalog.history(&filter, |operation| {
         // The newest comes first: what undid an undo is known before it.
         if undone.contains(&operation.id) {
@@ -134,15 +190,17 @@ pub(crate) fn newest(catalog: &Catalog) -> Result<i64, Error> {
         }
         let undid = operation.reason.as_deref().and_then(undone_by);
         match undid.filter(|undid| *undid < operation.id) {
-            Some(undid) => undone.insert(undid),
-            None => {
-                newest = Some(operation.id);
-                return Ok(ControlFlow::Break(()));
+            Some(undid) => {
+                undone.insert(undid);
             }
-        };
-        Ok::<_, Error>(ControlFlow::Continue(()))
+            None => found.push(operation.id),
+        }
+        Ok::<_, Error>(match found.len() < most {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
     })?;
-    newest.ok_or_else(|| refused(UndoError::Nothing))
+    Ok(found)
 }
 
 /// The removal that an operation made, if its data is still in the trash.
@@ -167,6 +225,7 @@ fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, E
         Some(state) => Err(refused(UndoError::TooLate {
             id,
             why: format!("removal {removal} is {state}"),
+            before: None,
         })),
         None => Err(Error::NoRemoval {
             id: removal.to_string(),
@@ -182,6 +241,7 @@ fn of_another_version(operation: &Operation) -> Error {
         action: operation.action,
         why: "another version of dalsegno wrote it, and this one cannot read what it did; undo it \
               with that version, or restore a removal by its id",
+        before: None,
     })
 }
 

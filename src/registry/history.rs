@@ -176,9 +176,10 @@ impl Registry {
     ///
     /// # Errors
     /// [`UndoError::Nothing`] if there is none, and as [`Registry::undo`] if that one cannot be undone;
-    /// no older one is undone in its place.
+    /// no older one is undone in its place, and the error names the one that could be.
     pub fn undo_last(&self) -> Result<UndoReport> {
-        self.undo(undo::newest(&self.catalog)?)
+        let _publishing = self.catalog.publishing();
+        undo::undo_last(&self.catalog, &self.base, self.clock.now())
     }
 
     /// Undoes an operation: restores what it removed from the trash, unpins what it pinned, pins

@@ -14,7 +14,7 @@ fn checkpoints_are_taken_in_shown_and_removed_where_their_kind_is_named() {
         fs::write(folder.join(iteration.to_string()), [1; 70]).unwrap();
     }
     let text = world.transcript(
-        "init --quiet
+        "init --here --quiet
         scan --table
         scan --kind checkpoint --table
         scan --kind checkpoint,output --jsonl

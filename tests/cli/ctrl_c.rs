@@ -101,7 +101,7 @@ fn arrays(world: &World, count: usize) {
 fn scanned(count: usize) -> World {
     let world = World::new();
     arrays(&world, count);
-    world.transcript("init --quiet\nscan --quiet");
+    world.transcript("init --here --quiet\nscan --quiet");
     world
 }
 
@@ -208,7 +208,7 @@ fn a_plan_says_how_much_of_it_was_carried_out() {
     let mut touched = Command::new("sh");
     touched.args(["-c", touch]).current_dir(&world.base);
     assert!(touched.status().unwrap().success());
-    world.transcript("init --quiet\nscan --quiet");
+    world.transcript("init --here --quiet\nscan --quiet");
     let line = "gc --run r --kind prediction --keep-last 1 --keep-within 1ms --apply --yes --trash";
     let ended = pressed(&world, "renameat2", 1100, line);
     assert!(ended.by_signal, "{}", ended.stderr);
@@ -232,7 +232,7 @@ fn what_only_looks_says_that_nothing_was_changed() {
     }
     let world = World::new();
     arrays(&world, 40);
-    world.transcript("init --quiet");
+    world.transcript("init --here --quiet");
     let state = |world: &World| fs::read(world.catalog()).unwrap();
     let before = state(&world);
     let ended = pressed(&world, "getdents64", 5, "scan --threads 1");
@@ -287,4 +287,35 @@ fn an_interrupted_check_of_the_history_is_no_finding() {
     let expected = "the history was not checked to its end, and nothing was changed; to do it, run \
         the same command again";
     assert_eq!(words, BTreeSet::from([expected.to_owned()]));
+}
+
+#[test]
+fn before_a_change_it_is_said_that_there_was_none() {
+    if !strace::works("Ctrl-C before a change") {
+        return;
+    }
+    let world = scanned(3);
+    let pins = |world: &World| world.transcript("pin --list --table");
+    let none = pins(&world);
+    let mut said = 0;
+    // While the catalog is opened and read, and when the turn to write has come.
+    for call in ["flock", "fcntl", "openat"] {
+        for number in 1..400 {
+            let ended = pressed(&world, call, number, "pin mine --run r --reason plots");
+            if !ended.by_signal {
+                world.transcript("unpin mine --quiet");
+                break;
+            }
+            let is_said = ended
+                .stderr
+                .lines()
+                .any(|line| line == "interrupted before anything was changed");
+            if is_said {
+                said += 1;
+                assert_eq!(pins(&world), none, "{call} {number}");
+            }
+            world.transcript("unpin mine --quiet");
+        }
+    }
+    assert!(said > 2, "it was said {said} times");
 }

@@ -16,7 +16,7 @@ fn damaged() -> World {
         }
     };
     date_all();
-    world.transcript("init -q\nscan -q");
+    world.transcript("init --here -q\nscan -q");
     for path in ["9000/crop1/prediction", "9000/crop2/prediction"] {
         let array = world.base.join("mito/validation.zarr").join(path);
         fs::write(array.join(".zarray"), "cut").unwrap();
@@ -69,7 +69,7 @@ fn plans_say_that_it_stays_or_goes() {
 #[test]
 fn a_scan_counts_it_apart() {
     let world = World::runs();
-    world.transcript("init -q");
+    world.transcript("init --here -q");
     fs::write(world.base.join("mito/extra.zarr/mesh/.zarray"), "cut").unwrap();
     let text = world.transcript("scan --table\nscan --measure --table\nscan --json");
     assert_transcript!("damaged_scan", text);

@@ -137,7 +137,7 @@ fn no_registry_is_made_where_nothing_can_be_written() {
     let world = World::new();
     fs::set_permissions(&world.base, Permissions::from_mode(0o555)).unwrap();
     let mut program = world.program_of_a_stranger();
-    let text = world.say("init", program.arg("init"));
+    let text = world.say("init", program.args(["init", "--here"]));
     assert_transcript!("init_read_only", filter_names(&text));
     assert!(world.tree().is_empty());
 }
@@ -315,7 +315,7 @@ fn only_what_has_data_is_sealed() {
 fn two_keys_never_share_a_path() {
     let world = World::new();
     let text = world.transcript(
-        "init -q
+        "init --here -q
         record prediction --run mito --iteration 1 --dataset a
         record array --run mito --container validation.zarr --dataset 1/a/prediction",
     );
@@ -393,7 +393,7 @@ fn what_is_in_the_place_of_the_registrys_folder_is_refused_by_every_command() {
         let mut outer = world.program();
         outer
             .current_dir(&world.dir)
-            .args(["init", "--quiet", "--base", "."]);
+            .args(["init", "--here", "--quiet", "--base", "."]);
         assert!(outer.status().unwrap().success());
         let before = world.tree();
         for line in commands {

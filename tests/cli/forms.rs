@@ -12,17 +12,20 @@ use crate::world::{World, stdout};
 #[test]
 fn init_makes_a_registry_once() {
     let world = World::new();
-    let text = world.transcript("init\ninit\ninit --json\ninit --jsonl");
+    let text = world.transcript("init --here\ninit\ninit --json\ninit --jsonl");
     assert_transcript!("init", text);
     let other = World::new();
-    assert_transcript!("init_quiet", other.transcript("init --quiet\ninit --table"));
+    assert_transcript!(
+        "init_quiet",
+        other.transcript("init --here --quiet\ninit --table")
+    );
 }
 
 #[test]
 fn record_prints_the_path_of_each_kind() {
     let world = World::new();
     let text = world.transcript(
-        "init -q
+        "init --here -q
         record prediction --run mito --iteration 1000 --dataset crop1
         record prediction --run mito --iteration 1000 --dataset crop1 --json
         record output --run mito --iteration 1000 --dataset crop1 --parameters threshold_127 --jsonl
@@ -218,7 +221,7 @@ fn du_names_the_users_whose_the_data_is() {
 #[test]
 fn scan_takes_in_what_is_new() {
     let world = World::runs();
-    let text = world.transcript("init -q\nscan\nscan");
+    let text = world.transcript("init --here -q\nscan\nscan");
     world.write_array("mito/validation.zarr/10000/crop1/prediction");
     let more = world.transcript(
         "scan --measure
@@ -237,7 +240,7 @@ fn scan_lists_what_it_leaves_alone() {
     fs::create_dir_all(world.base.join("er/broken.zarr")).unwrap();
     fs::write(world.base.join("er/broken.zarr/zarr.json"), "{").unwrap();
     std::os::unix::fs::symlink(world.base.join("mito"), world.base.join("link")).unwrap();
-    let text = world.transcript("init -q\nscan\nscan --json\nscan --quiet");
+    let text = world.transcript("init --here -q\nscan\nscan --json\nscan --quiet");
     assert_transcript!("scan_findings", text);
 }
 
@@ -410,7 +413,7 @@ fn every_json_document_has_a_schema_version() {
 fn null_output_is_exact() {
     let world = World::new();
     world.write_array("a b/validation.zarr/1/[crop]  ü/prediction");
-    world.transcript("init -q\nscan -q");
+    world.transcript("init --here -q\nscan -q");
     let path = world
         .base
         .join("a b/validation.zarr/1/[crop]  ü/prediction");

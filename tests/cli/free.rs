@@ -18,7 +18,7 @@ for run in 1 2 3 4 5; do
     head -c 1000000 /dev/zero >$array/0
 done
 find r* -depth -exec touch -d '2 days ago' {} +
-"$1" init --quiet
+"$1" init --here --quiet
 "#;
 
 /// After [`FIVE_RUNS`], three nights; after each, the runs that are left.
@@ -46,7 +46,7 @@ for iteration in 1 2 3; do
     done
 done
 find r -depth -exec touch -d '2 days ago' {} +
-"$1" init --quiet
+"$1" init --here --quiet
 for kind in prediction output; do
     printf '[policy.night.%s]\nmin-free = "4MiB"\nallow-empty-group = true\n' $kind >>.dalsegno/config.toml
 done
@@ -69,7 +69,7 @@ for run in 1 2; do
     head -c 1000000 /dev/zero >$array/0
 done
 find r* -depth -exec touch -d '2 days ago' {} +
-"$1" init --quiet
+"$1" init --here --quiet
 printf '[policy.night.prediction]\nmin-free = "%s"\nallow-empty-group = true\n' "$2" \
     >>.dalsegno/config.toml
 "$1" scan --quiet

@@ -14,7 +14,7 @@ for iteration in 1 2 3; do
     head -c 400000 /dev/zero >$array/c0
 done
 dalsegno="$1 --base $PWD/disk/base"
-$dalsegno init -q ${2:+--catalog $2}
+$dalsegno init --here -q ${2:+--catalog $2}
 $dalsegno scan -q
 fills=0
 fill() {

@@ -51,7 +51,7 @@ fn world() -> World {
         }
     }
     write(&world, "mito/snapshot.zarr/volumes/raw", 60);
-    for call in ["init --quiet", "scan --quiet"] {
+    for call in ["init --here --quiet", "scan --quiet"] {
         assert_eq!(world.transcript(call), format!("$ dalsegno {call}\n"));
     }
     world
@@ -227,7 +227,7 @@ fn a_plan_of_a_file_is_carried_out_as_it_is() {
     assert!(restored.ends_with("exit 1\n"));
 
     let other = World::new();
-    other.transcript("init --quiet");
+    other.transcript("init --here --quiet");
     fs::copy(&plan, other.dir.join("plan.json")).unwrap();
     let text = fs::read_to_string(&plan).unwrap();
     for (name, text) in [
@@ -510,7 +510,7 @@ fn many_that_are_skipped_are_counted() {
         write(&world, &path, 60);
     }
     let text = world.transcript(
-        "init --quiet
+        "init --here --quiet
         scan --quiet
         gc --keep-last 1 --plan-out ../plan.json --quiet
         pin all --reason x --run mito --quiet

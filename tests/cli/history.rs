@@ -140,7 +140,9 @@ fn the_chain_is_checked_and_the_first_that_does_not_fit_is_named() {
 fn everything_can_be_exported() {
     let world = World::new();
     world.write_array("er/validation.zarr/500/crop1/prediction");
-    world.transcript("init --quiet\nscan --quiet\nscore --run er --iteration 500 voi=0.5 --quiet");
+    world.transcript(
+        "init --here --quiet\nscan --quiet\nscore --run er --iteration 500 voi=0.5 --quiet",
+    );
     let text = world.transcript(
         "history export
         history export --format csv
@@ -174,7 +176,7 @@ fn undo_takes_back_what_can_be() {
 fn a_new_registry_has_no_history() {
     let world = World::new();
     let text = world.transcript(
-        "init --quiet
+        "init --here --quiet
         history
         history --table
         history --json
@@ -191,7 +193,7 @@ fn a_new_registry_has_no_history() {
 #[test]
 fn an_operation_knows_its_command_and_its_job() {
     let world = World::runs();
-    world.transcript("init --quiet");
+    world.transcript("init --here --quiet");
     let mut scan = world.call("scan --quiet");
     assert!(scan.env("SLURM_JOB_ID", "4711").status().unwrap().success());
     let mut score = world.call("score --run mito --iteration 1000 voi=0.5 --quiet");

@@ -15,7 +15,7 @@ fn world() -> World {
 fn kept(world: World) -> World {
     fs::create_dir(world.dir.join("disk")).unwrap();
     let catalog = world.dir.join("disk/c.sqlite3");
-    let init = format!("init --quiet --catalog {}", catalog.display());
+    let init = format!("init --here --quiet --catalog {}", catalog.display());
     for call in [init.as_str(), "scan --quiet", "publish --quiet"] {
         let said = on(&world, "node1", call);
         assert_eq!(said, world.hide(&format!("$ dalsegno {call}\n")));
@@ -211,7 +211,7 @@ fn a_scan_on_the_keeper_is_seen_at_once_elsewhere_and_hints_name_the_keeper() {
     let world = World::runs();
     fs::create_dir(world.dir.join("disk")).unwrap();
     let init = format!(
-        "init --quiet --catalog {}",
+        "init --here --quiet --catalog {}",
         world.dir.join("disk/c").display()
     );
     let mut text = on(&world, "node1", &init);

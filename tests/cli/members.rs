@@ -20,7 +20,7 @@ write() {
 mkdir base; chgrp 61003 base; chmod 2775 base
 write 61001 1; write 61001 2
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno init --here --shared -q
 as 61001 $dalsegno scan -q
 as 61001 $dalsegno record validation-container --run r >/dev/null
 as 61001 $dalsegno refresh -q
@@ -81,7 +81,7 @@ cp "$1" dalsegno; chmod 755 . dalsegno
 as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
 mkdir base; chgrp 61003 base; chmod 2775 base
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno init --here --shared -q
 trash=base/.dalsegno/trash
 as 61001 mkdir -p $trash/20260101-000001-aaaaaa/0 $trash/20260101-000002-aaaaaa/0 \
     $trash/20260101-000003-aaaaaa/0
@@ -158,7 +158,7 @@ for run in a b; do for iteration in 1 2; do
     echo '{"zarr_format":3,"node_type":"array"}' | as tee $array/zarr.json >/dev/null
 done; done
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as $dalsegno init -q
+as $dalsegno init --here -q
 as $dalsegno scan --measure -q
 find base/a base/b -exec touch -d 2026-01-01 {} +
 as $dalsegno scan -q
@@ -261,7 +261,7 @@ cp "$1" dalsegno; chmod 755 . dalsegno
 as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
 mkdir base; chgrp 61003 base; chmod 2775 base
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61002 $dalsegno init --shared -q
+as 61002 $dalsegno init --here --shared -q
 trash=base/.dalsegno/trash
 as 61002 mkdir -p $trash; chmod 2775 $trash
 if [ $2 != 0 ]; then
@@ -366,7 +366,7 @@ for iteration in 1 2; do
     echo '{"zarr_format":3,"node_type":"array"}' | as 61001 tee $array/zarr.json >/dev/null
 done
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno init --here --shared -q
 as 61001 $dalsegno scan -q
 as 61001 $dalsegno rm base/r/validation.zarr/1/crop/prediction --trash --yes -q
 folder=$(echo base/.dalsegno/trash/*)

@@ -25,7 +25,7 @@ write() {
 }
 write
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno init --here --shared -q
 as 61001 $dalsegno scan -q
 ann() { code=0; as 61001 $dalsegno "$@" >out 2>&1 || code=$?; echo "ann $*: exit $code"; sed 's/^/  /' out; }
 caro() { code=0; as 61002 $dalsegno "$@" >out 2>&1 || code=$?; echo "caro $*: exit $code"; sed 's/^/  /' out; }

@@ -359,6 +359,9 @@ fn init_asks_where_no_registry_is_meant() {
         );
     }
     text += &said_in(&world, "../empty", "init");
+    text += &answered_in(&world, "../empty", "init", "n\n");
+    assert!(!world.base.join("../empty/.dalsegno").exists());
+    text += &said_in(&world, "../empty", "init --here");
     text += &said_in(&world, "../elsewhere", "init --here");
     text += &said_in(&world, "", "init");
     for folder in ["mito", "er", "mito/validation.zarr"] {
@@ -368,6 +371,16 @@ fn init_asks_where_no_registry_is_meant() {
     text += &said_in(&world, "", "init");
     text += &answered_in(&world, "mito", "init", "y\n");
     text += &said_in(&world, "mito", "scan");
+    // A folder above a registry.
+    for folder in ["..", "../above"] {
+        fs::create_dir_all(world.base.join("../above/group/runs/.dalsegno")).unwrap();
+        text += &said_in(&world, folder, "init");
+        text += &answered_in(&world, folder, "init", "n\n");
+        assert!(
+            !world.base.join(folder).join(".dalsegno").exists(),
+            "{folder}"
+        );
+    }
     assert_transcript!("init_asks", text);
 }
 
@@ -616,4 +629,50 @@ fn runs_and_iterations_count_arrays_of_a_size_as_list_does() {
     }
     let text = world.transcript("runs --min-size 1GB --table");
     assert!(text.contains("no run matches"), "{text}");
+}
+
+#[test]
+fn in_the_folder_of_a_run_the_nearest_path_can_be_typed_there() {
+    let world = World::scanned();
+    let array = "validation.zarr/1000/crop1/prediction";
+    assert!(
+        said_in(&world, "mito", &format!("show {array} --table")).contains("dataset     crop1")
+    );
+    let elsewhere = world.base.join("er/validation.zarr/500");
+    for (folder, typed, meant) in [
+        (
+            "mito",
+            "validation.zarr/1000/corp1",
+            "validation.zarr/1000/crop1".to_owned(),
+        ),
+        ("mito", "validaton.zarr", "validation.zarr".to_owned()),
+        (
+            "mito/validation.zarr",
+            "1000/corp1",
+            "1000/crop1".to_owned(),
+        ),
+        // From the base directory on, as listings show it.
+        (
+            "mito",
+            "mito/validation.zarr/1000",
+            "validation.zarr/1000".to_owned(),
+        ),
+        ("mito", "mito", ".".to_owned()),
+        (
+            "mito",
+            "er/validation.zarr/500",
+            elsewhere.display().to_string(),
+        ),
+    ] {
+        for command in ["show", "list", "rm -n"] {
+            let said = said_in(&world, folder, &format!("{command} {typed}"));
+            let meant = world.hide(&format!("did you mean \"{meant}\"?"));
+            assert!(
+                said.contains(&meant) && said.ends_with("exit 1\n"),
+                "{meant}: {said}"
+            );
+        }
+        let right = said_in(&world, folder, &format!("list {meant}"));
+        assert!(!right.contains("exit"), "{right}");
+    }
 }

@@ -20,7 +20,7 @@ fn gc_of_one_run_looks_at_no_other() {
             date(&world, &format!("{path}/.zarray"), 30);
         }
     }
-    for call in ["init --quiet", "scan --quiet"] {
+    for call in ["init --here --quiet", "scan --quiet"] {
         let text = world.transcript(call);
         assert!(!text.contains("exit"), "{text}");
     }

@@ -47,7 +47,7 @@ fn the_environment_names_base_directory_and_catalog() {
     let catalog = elsewhere.dir.join("catalogs.sqlite3");
     let mut program = elsewhere.program();
     program.env("DALSEGNO_CATALOG", &catalog);
-    stdout(program.args(["init", "--quiet"]));
+    stdout(program.args(["init", "--here", "--quiet"]));
     assert!(catalog.is_file());
     assert!(!elsewhere.catalog().exists());
 }
@@ -76,7 +76,7 @@ fn a_catalog_elsewhere_is_remembered() {
 fn a_catalog_of_another_base_directory_is_refused() {
     let world = World::scanned();
     let other = World::new();
-    other.transcript("init -q --catalog ../catalog.sqlite3");
+    other.transcript("init --here -q --catalog ../catalog.sqlite3");
     fs::copy(world.catalog(), other.dir.join("catalog.sqlite3")).unwrap();
     let text = other.transcript("list");
     assert!(text.contains("error[catalog-mismatch]"), "{text}");
@@ -173,7 +173,7 @@ fn a_link_is_not_taken_for_the_array_that_it_points_to() {
 fn names_with_spaces_and_brackets_select_themselves() {
     let world = World::new();
     let text = world.transcript(
-        "init -q
+        "init --here -q
         record output --run 'run [a]' --iteration 1 --dataset 'crop*' --parameters 't 0.5'
         record output --run 'run a' --iteration 1 --dataset crop1 --parameters 't 0.5'
         list --table --run 'run [a]'
@@ -234,7 +234,7 @@ fn iterations_of_a_run_are_those_of_its_manifest() {
     assert!(!expected.is_empty());
     let base = bases(&world.base);
     let run = |arguments: &[&str]| stdout(world.program().current_dir(&base).args(arguments));
-    run(&["init", "-q"]);
+    run(&["init", "--here", "-q"]);
     run(&["scan", "-q"]);
     let rows = run(&[
         "iterations",

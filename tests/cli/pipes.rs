@@ -82,8 +82,8 @@ fn quiet_says_nothing_but_errors() {
     let world = World::runs();
     std::os::unix::fs::symlink("mito", world.base.join("link")).unwrap();
     for call in [
-        "init -q",
-        "init -q",
+        "init --here -q",
+        "init --here -q",
         "scan -q",
         "refresh -q",
         "list --run nobody --table -q",

@@ -216,7 +216,7 @@ fn a_symbolic_link_is_refused_unless_it_is_left_out() {
 #[test]
 fn rm_counts_what_a_training_has_just_written() {
     let world = World::new();
-    world.transcript("init --quiet");
+    world.transcript("init --here --quiet");
     for iteration in [1, 2] {
         let path = world.transcript(&format!(
             "record prediction --run new --iteration {iteration} --dataset d"

@@ -29,7 +29,7 @@ fn a_chunk_that_is_a_dangling_link_is_missing() {
     for (path, target) in arrays.iter().zip(["gone", "here"]) {
         symlink(world.dir.join(target), world.base.join(path).join("1.1")).unwrap();
     }
-    world.transcript("init -q");
+    world.transcript("init --here -q");
     let text = world.transcript("scan --measure -q\nlist --table");
     assert!(text.contains(" 3/4\n"), "{text}");
     assert!(text.contains(" 4/4\n"), "{text}");
@@ -59,7 +59,7 @@ fn show_says_that_shards_are_counted() {
         "index_codecs":["bytes","crc32c"]}}]}"#;
     fs::write(folder.join("zarr.json"), metadata).unwrap();
     fs::write(folder.join("c/1"), [7; 4]).unwrap();
-    world.transcript("init -q\nscan -q --measure");
+    world.transcript("init --here -q\nscan -q --measure");
     let text = world.transcript(&format!("show --table {path}"));
     assert!(text.contains("chunks      1/2 (shards)\n"), "{text}");
     assert!(
@@ -75,7 +75,7 @@ fn a_seal_says_that_chunks_are_missing() {
     write(&world, "a/validation.zarr/1/w/prediction", &["0.0"]);
     let whole = ["0.0", "0.1", "1.0", "1.1"];
     write(&world, "a/validation.zarr/2/v/prediction", &whole);
-    world.transcript("init -q\nscan -q");
+    world.transcript("init --here -q\nscan -q");
     let text = world.transcript("seal --table a/validation.zarr/1/v/prediction");
     let words = "missing: [BASE]/a/validation.zarr/1/v/prediction (chunks 2/4); that is right";
     assert!(text.contains(words), "{text}");
@@ -91,7 +91,7 @@ fn an_iteration_without_a_validation_is_not_said_to_lack_something() {
     write(&world, "b/snapshot.zarr/3/raw", &["0.0"]);
     write(&world, "b/validation.zarr/1/v/prediction", &["0.0"]);
     write(&world, "c/snapshot.zarr/5/raw", &["0.0"]);
-    world.transcript("init -q\nscan -q");
+    world.transcript("init --here -q\nscan -q");
     let text = world.transcript("iterations --table");
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -133,7 +133,7 @@ fn containers_of_zarr_3_have_endings_of_their_own() {
     for path in arrays {
         write(&world, path, &["0.0"]);
     }
-    world.transcript("init -q");
+    world.transcript("init --here -q");
     let text = world.transcript("scan -q\nlist --json\nverify\nrm --yes -q a/x.zr3/v/w");
     for path in arrays {
         assert!(text.contains(path), "{text}");
@@ -149,7 +149,7 @@ fn the_path_of_a_level_leads_to_its_pyramid() {
     for level in ["s0", "s1"] {
         write(&world, &format!("{pyramid}/{level}"), &["0.0"]);
     }
-    world.transcript("init -q\nscan -q");
+    world.transcript("init --here -q\nscan -q");
     let text = world.transcript(&format!("show {pyramid}/s0"));
     let says = format!("is a level of {pyramid}; name that path");
     assert!(text.contains(&says), "{text}");
@@ -210,7 +210,7 @@ fn torn(iterations: u8, version: u8) -> World {
         .map(|iteration| write_pair(&world, &path(iteration), version))
         .collect();
     date(&world.base.join("a"), two_days_ago);
-    world.transcript("init -q\nscan -q\nseal -q --hash --run a");
+    world.transcript("init --here -q\nscan -q\nseal -q --hash --run a");
     for (at, [first, second]) in chunks.iter().enumerate().skip(1) {
         fs::remove_file(second).unwrap();
         if at > 1 {
@@ -269,7 +269,7 @@ fn a_pyramid_that_lacks_a_level_is_shown_with_its_levels() {
     let world = World::new();
     write_pyramid(&world, "a/validation.zarr/1/v/prediction", &["s0", "s1"]);
     write_pyramid(&world, "a/validation.zarr/2/v/prediction", &["s0"]);
-    world.transcript("init -q\nscan -q --measure");
+    world.transcript("init --here -q\nscan -q --measure");
     let text = world.transcript("list --table");
     assert!(text.contains(" 4/4\n"), "{text}");
     assert!(text.contains(" 2/?, levels 1/2\n"), "{text}");
@@ -301,7 +301,7 @@ fn a_torso_of_a_pyramid_does_not_take_the_place_of_a_whole_one() {
             }
             let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
             date(&world.base.join("a"), two_days_ago);
-            world.transcript("init -q\nscan -q");
+            world.transcript("init --here -q\nscan -q");
             if is_sealed {
                 world.transcript(&format!("seal -q {}", path(1)));
             }
@@ -325,7 +325,7 @@ fn a_plan_is_carried_out_with_a_look_at_what_stays() {
     date(&world.base.join("a"), two_days_ago);
     let plan = world.dir.join("plan.json");
     let plan = plan.display();
-    world.transcript("init -q\nscan -q\nseal -q --run a");
+    world.transcript("init --here -q\nscan -q\nseal -q --run a");
     world.transcript(&format!("gc --keep-last 1 --plan-out {plan}"));
     fs::remove_file(second).unwrap();
     let text = world.transcript(&format!("gc --apply {plan} --yes"));

@@ -22,7 +22,7 @@ fn world() -> World {
         date(&world, &format!("er/{container}/mesh/.zarray"), 5);
     }
     for call in [
-        "init --quiet",
+        "init --here --quiet",
         "scan --quiet",
         "refresh --measure --quiet",
         "seal --quiet mito/validation.zarr/2000/crop1/prediction",

@@ -17,7 +17,7 @@ array=base/r/validation.zarr/1/crop/prediction
 as 61001 mkdir -p $array
 echo '{"zarr_format":3,"node_type":"array"}' | as 61001 tee $array/zarr.json >/dev/null
 dalsegno="$PWD/dalsegno --base $PWD/base"
-as 61001 $dalsegno init --shared -q
+as 61001 $dalsegno init --here --shared -q
 as 61001 $dalsegno scan -q
 call() { user=$1; shift; code=0; as $user $dalsegno "$@" >out 2>&1 || code=$?; echo "$*: exit $code"; sed 's/^/  /' out; }
 call 61002 rm --run r --trash --yes

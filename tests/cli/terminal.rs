@@ -170,7 +170,7 @@ fn with_long_parameters() -> World {
              WatershedPostProcessorParameters(id={id}, bias={bias}, context=(32, 32, 32))"
         ));
     }
-    world.transcript("init --quiet\nscan --quiet");
+    world.transcript("init --here --quiet\nscan --quiet");
     world
 }
 

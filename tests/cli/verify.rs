@@ -108,3 +108,30 @@ fn a_scan_reports_what_sealed_arrays_lost() {
     ));
     assert_transcript!("sealed_lost", text);
 }
+
+#[test]
+fn a_damaged_array_is_said_once_and_a_void_seal_too() {
+    let world = World::scanned();
+    let array = world
+        .base
+        .join("mito/validation.zarr/1000/crop1/prediction");
+    fs::write(array.join(".zarray"), "{").unwrap();
+    for flags in ["--table", "--json"] {
+        let text = world.transcript(&format!("verify {flags}"));
+        let count = text.matches("damaged-metadata").count();
+        // In the list and in the sum.
+        assert_eq!(count, 2, "{text}");
+        assert!(!text.contains("notice,"), "{text}");
+    }
+    let sealed = "mito/validation.zarr/9000/crop1/prediction";
+    world.transcript(&format!("seal {sealed} --quiet"));
+    fs::write(world.base.join(sealed).join("0.1"), "more").unwrap();
+    let text = world.transcript("verify --measure --repair");
+    assert!(
+        text.contains("the seal of 1 artifact is void, because its data changed"),
+        "{text}"
+    );
+    assert!(text.contains("dalsegno seal PATH"), "{text}");
+    let text = world.transcript(&format!("show {sealed} --table"));
+    assert!(text.contains("sealed      -"), "{text}");
+}

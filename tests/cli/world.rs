@@ -56,7 +56,7 @@ impl World {
     /// A base directory with two runs, taken in.
     pub(crate) fn scanned() -> Self {
         let world = Self::runs();
-        for call in ["init --quiet", "scan --quiet"] {
+        for call in ["init --here --quiet", "scan --quiet"] {
             assert_eq!(world.transcript(call), format!("$ dalsegno {call}\n"));
         }
         world

@@ -110,7 +110,7 @@ const CALLS: &[(&str, &str)] = &[
     ("", "mkdir /data/other"),
     (
         "",
-        "init --quiet --base /data/other --catalog /local/disk/other.sqlite3",
+        "init --here --quiet --base /data/other --catalog /local/disk/other.sqlite3",
     ),
     ("publish", "publish --base /data/other"),
 ];

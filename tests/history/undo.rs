@@ -392,8 +392,21 @@ fn the_newest_is_undone_and_then_the_one_before_it() {
     let (operation, _) = registry.operation(last(&registry)).unwrap();
     let newest = operation.removal_made().unwrap().removal.clone();
     registry.purge_removals(&[newest], &Silent).unwrap();
-    assert_eq!(code(registry.undo_last()), "undo-too-late");
+    let error = registry.undo_last().unwrap_err();
+    assert_eq!(error.code(), "undo-too-late");
     assert_eq!(registry.trash().unwrap().len(), 1);
+    // The one before it that can be is named, and can be.
+    let says = error.to_string();
+    let before = operation.id - 1;
+    assert!(
+        says.contains(&format!("operation {} cannot", operation.id)),
+        "{says}"
+    );
+    assert!(
+        says.ends_with(&format!("that can be is operation {before}")),
+        "{says}"
+    );
+    assert_eq!(registry.undo(before).unwrap().operation, before);
 }
 
 /// Undos of undos bring back what they undid, and the next `undo last` goes on before both.

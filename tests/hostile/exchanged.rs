@@ -192,7 +192,7 @@ fn nothing_outside_is_changed_while_a_creation_is_exchanged() {
         &links,
         || found(&base, ".dalsegno.new-", ""),
         |_| {
-            scene.run(&["init"]);
+            scene.run(&["init", "--here"]);
             let own = base.join(".dalsegno");
             if own.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
                 fs::remove_file(own).unwrap();

@@ -62,9 +62,9 @@ fn two_users_take_turns_at_every_command_with_any_umask() {
             let scene = Scene::bare();
             give(&scene.base());
             let init: &[&str] = if asked {
-                &["init", "--shared"]
+                &["init", "--here", "--shared"]
             } else {
-                &["init"]
+                &["init", "--here"]
             };
             if asked {
                 // Without it, the folder of the base directory would say so.
@@ -137,7 +137,7 @@ fn two_users_take_turns_at_what_plans_seals_renames_and_rebuilds() {
     let file = file.to_str().unwrap();
     let plan: &[&str] = &["gc", "--run", "run", "--keep-last", "5", "--plan-out", file];
     let commands: &[&[&str]] = &[
-        &["init"],
+        &["init", "--here"],
         &["scan", "--measure"],
         &["gc", "--run", "run", "--keep-last", "7", "--apply", "--yes"],
         &["seal", "--run", "run", "--iteration", "9"],
@@ -190,7 +190,7 @@ fn what_of_anothers_data_cannot_be_moved_is_left_out_if_that_is_asked_for() {
         let output = scene.run_as(Some(USERS[0]), 0o022, arguments);
         (output.status.code().unwrap(), text(&output))
     };
-    for arguments in [&["init"][..], &["scan", "--measure"]] {
+    for arguments in [&["init", "--here"][..], &["scan", "--measure"]] {
         assert_eq!(run(arguments).0, 0);
     }
     let whole = ["rm", "--yes", "--run", "run", "--iteration", "..3"];
@@ -244,7 +244,7 @@ fn what_of_anothers_data_cannot_be_moved_is_left_out_if_that_is_asked_for() {
 fn a_registry_below_a_private_folder_stays_private() {
     let scene = Scene::bare();
     for (umask, mode) in [(0o077, 0o700), (0o022, 0o755)] {
-        let output = scene.run_as(None, umask, &["init"]);
+        let output = scene.run_as(None, umask, &["init", "--here"]);
         assert!(output.status.success(), "{}", text(&output));
         let own = scene.base().join(".dalsegno");
         assert_eq!(own.metadata().unwrap().mode() & 0o777, mode);

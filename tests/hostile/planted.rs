@@ -106,7 +106,7 @@ fn a_configuration_that_names_a_file_of_another_program_says_how_to_take_it_back
             &["list"][..],
             &["scan"],
             &["rebuild"],
-            &["init", "--catalog", given.to_str().unwrap()],
+            &["init", "--here", "--catalog", given.to_str().unwrap()],
         ] {
             let said = scene.fails(arguments);
             let way_out = match file {
@@ -142,7 +142,12 @@ fn a_link_is_no_folder_of_a_registry() {
         let _ = fs::create_dir(scene.base().join(name));
         fs::rename(scene.base().join(name), scene.base().join("moved")).unwrap();
         symlink(scene.outside(""), scene.base().join(name)).unwrap();
-        for arguments in [&["scan"][..], &["init"], &["rebuild"], &["trash", "list"]] {
+        for arguments in [
+            &["scan"][..],
+            &["init", "--here"],
+            &["rebuild"],
+            &["trash", "list"],
+        ] {
             scene.run(arguments);
         }
         scene.run(&rm("1"));
@@ -222,7 +227,7 @@ fn a_stale_creation_that_is_a_link_leaves_the_registry_behind_it() {
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
-    scene.succeeds(&["init"]);
+    scene.succeeds(&["init", "--here"]);
     assert!(other.own("catalog.sqlite3").exists());
     other.succeeds(&["list", "--no-refresh"]);
 }

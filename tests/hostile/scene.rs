@@ -63,7 +63,7 @@ impl Scene {
     /// The same with a registry that has them all.
     pub(crate) fn new() -> Self {
         let scene = Self::bare();
-        scene.succeeds(&["init"]);
+        scene.succeeds(&["init", "--here"]);
         scene.succeeds(&["scan"]);
         scene
     }

@@ -68,7 +68,7 @@ gone() {
 }
 is_removed() { [[ ! -e $base/$1 && -z $(d list --no-refresh --json "${@:2}" | grep '"path"') ]]; }
 trash_is_empty() { [[ -z $(ls -A "$base/.dalsegno/trash" 2>/dev/null) ]]; }
-init() { check "a catalog on a local disk is made" d init --catalog "$local/runs.sqlite3"; }
+init() { check "a catalog on a local disk is made" d init --here --catalog "$local/runs.sqlite3"; }
 # hold HOST FILE: a process of that host holds the file open until `release`.
 hold() {
     mkfifo "$tmp/held" "$tmp/release"

@@ -168,6 +168,7 @@ WORDS: dict[str, str] = {
     "list-recorded": "see what is recorded with list()",
     "list-operations": "see which there are with history()",
     "show-operation": "see what it did with operation(id)",
+    "undo-before": "undo the one before it with undo(id)",
     "undo-later-first": "see what changed it with history(); undo the later operation first",
     "list-trash": "see what can be restored with trash()",
     "forget-lost": (

@@ -2,6 +2,7 @@
 
 pub mod backup;
 mod budget;
+pub(crate) mod changes;
 pub(in crate::catalog) mod check;
 pub(in crate::catalog) mod connection;
 pub(in crate::catalog) mod durable;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
+use super::changes;
 use super::place::Place;
 use crate::catalog::error::CatalogError;
 use crate::disk::LockFile;
@@ -227,12 +228,14 @@ impl WriteQueue {
         let turn = Lock::open(&self.catalog, TURN)?;
         // If another process took the turn within the slice, this one gets in line like all others.
         if self.is_in_slice() && turn.is_taken_at_once()? {
+            changes::begin();
             return Ok(Turn {
                 _turn: turn,
                 _queue: None,
             });
         }
         let turn = self.wait_in_line(turn, timeout, on_wait)?;
+        changes::begin();
         // The slice begins with the turn, not with the wait.
         *self.lock_slice() = Some(Instant::now());
         Ok(turn)

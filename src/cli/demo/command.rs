@@ -8,6 +8,7 @@ use super::runs;
 use super::steps::STEPS;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
+use crate::cli::interrupt;
 use crate::cli::render::shell_word;
 
 /// Create a small base directory with real zarr arrays, and show what dalsegno does with it
@@ -30,6 +31,7 @@ pub(in crate::cli) fn run(
     command: &Demo,
     run_command: RunCommand,
 ) -> Result<(), Failure> {
+    interrupt::changes();
     let base = folder(command.dir.as_deref())?;
     context.line(&format!(
         "A base directory with two runs, made for this: {}",

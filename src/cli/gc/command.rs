@@ -34,9 +34,9 @@ use crate::registry::Registry;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
-    asked: Asked,
-    #[command(flatten)]
     rules: Rules,
+    #[command(flatten)]
+    asked: Asked,
     /// List what stays too, instead of a summary for each run; TSV and JSON have all in any case
     #[arg(long, help_heading = "Output")]
     all: bool,

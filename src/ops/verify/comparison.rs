@@ -185,6 +185,16 @@ fn tidy(report: &mut VerifyReport) {
         .notices
         .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     report.notices.dedup();
+    // What a row says of a damaged array, the walk need not say too.
+    let damaged: BTreeSet<&str> = report
+        .findings
+        .iter()
+        .filter(|found| found.class == VerifyClass::DamagedMetadata)
+        .map(|found| found.path.as_str())
+        .collect();
+    report.notices.retain(|notice| {
+        notice.class != NoticeClass::DamagedMetadata || !damaged.contains(notice.path.as_str())
+    });
     report.is_complete &= unreadable.is_empty();
 }
 

@@ -3,7 +3,7 @@
 . ./lib.sh
 
 check "both mounts are NFS" test "$(stat -f -c %T /mnt/a) $(stat -f -c %T /mnt/b)" = "nfs nfs"
-check "a catalog on NFS is refused" not d init
+check "a catalog on NFS is refused" not d init --here
 init
 check "doctor runs" d doctor
 d doctor | grep -i 'nfs' >"$tmp/doctor"
