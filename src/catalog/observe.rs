@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::error::CatalogError;
 use super::intern::metadata_number;
@@ -29,6 +29,12 @@ pub(super) static OBSERVE: LazyLock<String> = LazyLock::new(|| {
 /// Notes by what the metadata file of a row is known.
 pub(super) const KNOW_FILE: &str =
     "UPDATE artifact SET metadata_file = ?2 WHERE id = ?1 AND metadata_file IS NOT ?2";
+
+/// Notes as of when a row was counted.
+pub(super) const COUNT_AS_OF: &str =
+    "UPDATE artifact SET counted = ?2 WHERE id = ?1 AND counted IS NOT ?2";
+/// As of when a row was counted.
+pub(super) const COUNTED_AS_OF: &str = "SELECT counted FROM artifact WHERE id = ?1";
 
 /// What was observed of one row, for [`Catalog::observe`].
 #[derive(Debug, Clone)]
@@ -128,6 +134,20 @@ impl Catalog {
                 }
             }
             Ok(observed)
+        })
+    }
+
+    /// As of when the bytes and files of a row were counted: the newest time of its data then. `None`
+    /// if that is unknown.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn counted_as_of(&self, id: ArtifactId) -> Result<Option<Timestamp>, CatalogError> {
+        self.read("looking up a count", |connection| {
+            let mut statement = connection.prepare_cached(COUNTED_AS_OF)?;
+            let found = statement.query_row([id.0], |row| row.get::<_, Option<i64>>(0));
+            Ok(found.optional()?.flatten().map(Timestamp))
         })
     }
 
@@ -264,6 +284,14 @@ impl Catalog {
                 .transaction
                 .prepare_cached(KNOW_FILE)
                 .and_then(|mut statement| statement.execute([before.id.0, fingerprint.0]))
+                .map_err(|error| self.sql("recording what was seen", error))?;
+        }
+        if let Some(seen) = counted {
+            let as_of = seen.counted_as_of().map(|at| at.0);
+            journal
+                .transaction
+                .prepare_cached(COUNT_AS_OF)
+                .and_then(|mut statement| statement.execute(params![before.id.0, as_of]))
                 .map_err(|error| self.sql("recording what was seen", error))?;
         }
         if after == *before {

@@ -85,11 +85,14 @@ macro_rules! row_columns {
 }
 pub(super) use row_columns;
 
-/// The columns of `artifact` but its id: those of a row, and by what its metadata file is known,
-/// which is no part of what a row says.
+/// The columns of `artifact` but its id: those of a row, by what its metadata file is known, and as of
+/// when it was counted, which are no part of what a row says.
 macro_rules! artifact_columns {
     () => {
-        concat!($crate::catalog::rows::row_columns!(), ", metadata_file")
+        concat!(
+            $crate::catalog::rows::row_columns!(),
+            ", metadata_file, counted"
+        )
     };
 }
 pub(super) use artifact_columns;
@@ -187,6 +190,8 @@ pub(super) struct Columns<'a> {
     says: Option<Arc<ArrayMetadata>>,
     #[serde(skip)]
     metadata_file: Option<i64>,
+    #[serde(skip)]
+    counted: Option<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -212,6 +217,8 @@ impl<'a> Columns<'a> {
             disk_bytes: artifact.disk_bytes.map(|bytes| bytes.0),
             // The file is read again: another may be there by now.
             metadata_file: None,
+            // And counted again.
+            counted: None,
         }
     }
 
@@ -252,6 +259,7 @@ impl<'a> Columns<'a> {
                 .and_then(list_text),
             disk_bytes: seen.and_then(|seen| seen.disk_bytes).map(|bytes| bytes.0),
             metadata_file: seen.and_then(|seen| seen.fingerprint).map(|it| it.0),
+            counted: seen.and_then(Observation::counted_as_of).map(|at| at.0),
         }
     }
 
@@ -303,7 +311,7 @@ impl<'a> Columns<'a> {
         references: &References<'_>,
     ) -> rusqlite::Result<usize> {
         let next = self.bind(statement, first, references)?;
-        bind_all(statement, next, &[&self.metadata_file])
+        bind_all(statement, next, &[&self.metadata_file, &self.counted])
     }
 
     /// The same of [`key_columns`].

@@ -78,6 +78,8 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         names::PARAMETERS,
         names::PINS,
         names::RUNS,
+        observe::COUNTED_AS_OF,
+        observe::COUNT_AS_OF,
         observe::KNOW_FILE,
         observe::OBSERVE,
         pins::BINDS_ANYTHING,

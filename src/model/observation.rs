@@ -163,6 +163,12 @@ impl Observation {
         }
     }
 
+    /// As of when bytes and files were counted: the newest time of the data then. `None` if they were
+    /// not counted, or that time is unknown.
+    pub(crate) fn counted_as_of(&self) -> Option<Timestamp> {
+        self.data_written_at.filter(|_| self.size.is_some())
+    }
+
     /// Sets what the metadata of an array says.
     #[must_use]
     pub fn metadata(self, metadata: impl Into<Option<Arc<ArrayMetadata>>>) -> Self {

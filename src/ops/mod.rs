@@ -4,6 +4,7 @@ pub(crate) mod due;
 pub(crate) mod foreign;
 pub mod gc;
 pub(crate) mod gone;
+pub(crate) mod grown;
 pub(crate) mod inbox;
 pub(crate) mod inner;
 pub(crate) mod left_alone;

@@ -30,6 +30,7 @@ use crate::model::progress::{Monitor, Phase, Silent};
 use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
+use crate::ops::grown;
 use crate::ops::twins;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
 
@@ -189,8 +190,45 @@ pub(crate) fn refresh_for(
             };
             report.add(refresh(catalog, base, &filter, options, now, monitor)?);
         }
+        // Limits sum what stays too.
+        if request.has_limit() {
+            report.add(recount(catalog, base, &filter, now, monitor)?);
+        }
     }
     report.sort_findings();
+    Ok(report)
+}
+
+/// Counts again what has grown of a selection since it was counted.
+fn recount(
+    catalog: &Catalog,
+    base: &Base,
+    filter: &Filter,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<RefreshReport, Error> {
+    let how = BatchOptions {
+        measure: true,
+        marks_missing: true,
+    };
+    let mut report = RefreshReport::default();
+    let mut batch: Vec<Artifact> = Vec::new();
+    let mut look = |batch: &mut Vec<Artifact>| {
+        let mut grown = grown::grown(catalog, base, std::mem::take(batch))?;
+        look_at(catalog, base, &mut grown, how, now, monitor, &mut report)
+    };
+    monitor.begin(Phase::Measure, None);
+    catalog.list(filter, now, Selected::All, |artifact| {
+        if artifact.state == State::Present {
+            batch.push(artifact);
+        }
+        if batch.len() >= BATCH {
+            look(&mut batch)?;
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    })?;
+    look(&mut batch)?;
+    monitor.end();
     Ok(report)
 }
 
@@ -252,7 +290,7 @@ fn has_uncounted_chunks(artifact: &Artifact) -> bool {
 }
 
 /// Looks for the data of these artifacts, whatever their rows say, and counts those that were not
-/// counted yet if the options ask for it. Rows whose data is gone stay as they are.
+/// counted yet, or have grown since, if the options ask for it. Rows whose data is gone stay as they are.
 ///
 /// # Errors
 /// As [`refresh`].
@@ -287,14 +325,15 @@ pub(crate) fn refresh_artifacts(
     if !options.measure {
         return Ok(report);
     }
-    let mut uncounted = Vec::new();
+    let mut rows = Vec::with_capacity(artifacts.len());
     for artifact in artifacts {
         // Read again: the look above may have found that more of them are present.
         let row = catalog.by_id(artifact.id)?;
-        uncounted.extend(row.filter(|row| {
-            row.state.has_data() && row.size.is_none() && !row.key.kind().is_container()
-        }));
+        rows.extend(row.filter(|row| row.state.has_data() && !row.key.kind().is_container()));
     }
+    let (mut uncounted, counted): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.size.is_none());
+    uncounted.extend(grown::grown(catalog, base, counted)?);
     monitor.begin(Phase::Measure, Some(uncounted.len() as u64));
     for batch in uncounted.chunks(BATCH) {
         let mut batch = batch.to_vec();

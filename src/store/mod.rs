@@ -47,7 +47,7 @@ pub use listings::{
 pub(crate) use look::unreadable;
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Inside, Look, LookFor, NameIn, Notice,
-    NoticeClass, PathState, WalkOptions, best_links, changed_at, escape, file_bytes,
+    NoticeClass, PathState, WalkOptions, best_links, changed_at, escape, file_bytes, folder_times,
     has_group_metadata, is_array, is_group_file, is_trashed_array, links_into, list_container,
     list_trashed_container, look_at, look_inside, metadata_bytes, names_in, path_state, renamed_at,
     trashed_written_at, walk_from, written_at,

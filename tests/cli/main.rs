@@ -20,6 +20,7 @@ mod free;
 mod full;
 mod gc;
 mod gone;
+mod grown;
 mod help;
 mod history;
 mod hosts;

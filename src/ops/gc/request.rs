@@ -7,7 +7,7 @@ use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::removal::TrashKeep;
 use crate::retention::NamedPolicy;
-use crate::retention::{Policy, PolicyError, RunPolicy};
+use crate::retention::{Limits, Policy, PolicyError, RunPolicy};
 use crate::store::{Notice, NoticeClass};
 
 /// The rules of a request.
@@ -134,6 +134,18 @@ impl GcRequest {
                 kinds.any(|(_, policy)| policy.limit.min_free.is_some())
             }
             GcRules::Runs(policy) => policy.limit.min_free.is_some(),
+        }
+    }
+
+    /// Whether the rules limit bytes, files or free space.
+    pub(crate) fn has_limit(&self) -> bool {
+        match &self.rules {
+            GcRules::Policy(policy) => policy.limit != Limits::default(),
+            GcRules::Named(named) => {
+                let mut kinds = named.kinds.iter();
+                kinds.any(|(_, policy)| policy.limit != Limits::default())
+            }
+            GcRules::Runs(policy) => policy.limit != Limits::default(),
         }
     }
 

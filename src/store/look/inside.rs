@@ -8,11 +8,13 @@
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 
+use super::marker::modified;
 use crate::disk::{is_registry, stat_below};
+use crate::model::clock::Timestamp;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
 use crate::store::dirs::{FolderHandles, FolderRef, may_empty_in, may_have_folders};
@@ -26,6 +28,26 @@ pub struct Inside {
     pub registries: Vec<PathBuf>,
     /// Folders, below the given ones, that are not empty and in which this user may not unlink.
     pub closed: Vec<PathBuf>,
+}
+
+/// What one `stat` says of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderTimes {
+    /// When something was last made, renamed or unlinked in it.
+    pub written_at: Timestamp,
+    /// Whether folders may be in it: they have times of their own.
+    pub may_have_folders: bool,
+}
+
+/// Looks when something was last made in the folder at `path`, relative to the base directory. `None`
+/// if there is none, or it cannot be looked at.
+#[must_use]
+pub fn folder_times(base: &Base, path: &Path) -> Option<FolderTimes> {
+    let stat = stat_below(base, path).ok()?;
+    (FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then(|| FolderTimes {
+        written_at: modified(&stat),
+        may_have_folders: may_have_folders(&stat),
+    })
 }
 
 /// What is looked for.

@@ -25,7 +25,7 @@ pub use container::{
 };
 pub(crate) use event::unreadable;
 pub use event::{Event, Expected, Look};
-pub use inside::{Inside, LookFor, look_inside};
+pub use inside::{Inside, LookFor, folder_times, look_inside};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};
 pub use metadata::{

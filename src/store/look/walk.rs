@@ -626,9 +626,8 @@ impl<'a> Walk<'a> {
         let mut tally = Tally::default();
         let stat = fstat(&fd)?;
         tally.add_folder(&stat);
-        if self.options.times {
-            tally.date(&stat);
-        }
+        // As of when it is counted, or when it was last written.
+        tally.date(&stat);
         let mut folders = Vec::new();
         let mut chunks = count.chunks_in(&place.path);
         let mut entries = RawDir::new(&fd, buffer);
@@ -724,7 +723,9 @@ impl Listing {
     ) -> Result<Self, Errno> {
         let mut listing = Self::default();
         if count {
-            listing.tally.add_folder(&fstat(fd)?);
+            let stat = fstat(fd)?;
+            listing.tally.add_folder(&stat);
+            listing.tally.date(&stat);
         }
         let mut entries = RawDir::new(fd, buffer);
         while let Some(entry) = entries.next() {
