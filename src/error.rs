@@ -520,6 +520,14 @@ impl Error {
         matches!(self, Self::Catalog(_) | Self::Cancelled { .. })
     }
 
+    /// Whether a disk or a quota had no room.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Catalog(CatalogError::Io { source, .. }) => is_full(source),
+            error => matches!(error.code(), "catalog-full" | "no-space" | "over-quota"),
+        }
+    }
+
     /// Returns the path that the error is about, if there is one: absolute, or relative to the base
     /// directory.
     #[must_use]

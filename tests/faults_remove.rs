@@ -41,6 +41,8 @@ mod fault;
 mod full;
 #[path = "faults_remove/images.rs"]
 mod images;
+#[path = "faults_remove/narrow.rs"]
+mod narrow;
 #[path = "faults_remove/observe.rs"]
 mod observe;
 #[path = "child/plain.rs"]
@@ -114,7 +116,7 @@ const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "EN
 /// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
-    if !full::child() && !images::child() {
+    if !full::child() && !images::child() && !narrow::child() {
         scene::child();
     }
 }
@@ -137,6 +139,16 @@ fn a_removal_frees_a_disk_without_an_inode_left() {
 #[test]
 fn a_removal_frees_a_full_ext4_with_small_blocks() {
     images::rm_frees_a_full_disk_of("ext4-1k");
+}
+
+#[test]
+fn removals_free_an_ext4_with_any_amount_of_space_left() {
+    narrow::removals_free_a_nearly_full_ext4("narrow");
+}
+
+#[test]
+fn a_removal_of_many_arrays_that_were_not_counted_frees_a_full_ext4() {
+    narrow::removals_free_a_nearly_full_ext4("narrow-many");
 }
 
 #[test]

@@ -105,12 +105,15 @@ pub(crate) use sqlite::file::check_clock;
 pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub(crate) use sqlite::keeping::Keeping;
 pub use sqlite::options::{CatalogOptions, Durability, IsKept, Keeper, OnNotice};
+#[cfg(feature = "cli")]
+pub use sqlite::publish::Unpublished;
 pub use sqlite::published::{PUBLISHED_FILE, published_at, published_by};
 pub use sqlite::queue::OnWait;
 #[cfg(feature = "cli")]
 pub use sqlite::registry_dir::CATALOG_FILE;
 pub use sqlite::registry_dir::{NewRegistryDir, RegistryDir};
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
+pub use sqlite::reserve::Share;
 #[cfg(feature = "cli")]
 pub(crate) use summaries::Summary;
 pub use summaries::{ParseSummaryKeyError, SummaryKey, SummaryOptions};

@@ -56,6 +56,8 @@ pub(super) struct Context {
     pub(super) warns_of_damage: Cell<bool>,
     /// Whether the command has `--keep-going`, which skips what cannot be moved.
     pub(super) may_skip: Cell<bool>,
+    /// Whether the command frees space, so that no hint sends to it.
+    pub(super) frees_space: Cell<bool>,
     /// The published copy that the answers are from, once it is known.
     pub(super) published: OnceCell<PublishedCopy>,
     /// What an answer knows of the disk, once it is known.
@@ -104,6 +106,7 @@ impl Context {
             said_notice: Cell::new(false),
             said_base: Cell::new(false),
             may_skip: Cell::new(false),
+            frees_space: Cell::new(false),
             warns_of_damage: Cell::new(false),
             published: OnceCell::new(),
             looked: OnceCell::new(),

@@ -18,7 +18,7 @@ use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::recover;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
-use crate::registry::{Inbox, Options, Published, Registry};
+use crate::registry::{Inbox, Options, Published, Registry, hostname};
 
 /// Says what became of a removal, or of a restore of it, that was interrupted.
 fn undone_text(registry: &Registry, id: &RemovalId) -> String {
@@ -116,6 +116,7 @@ impl Context {
 
     /// Opens the registry for a change that frees space, which on a full disk has the reserve for it.
     pub(super) fn open_to_free(&self) -> Result<Registry, Failure> {
+        self.frees_space.set(true);
         let options = self.options().spare_reserve(false);
         let registry = options.open(self.base()?)?;
         self.recovered(&registry);
@@ -132,6 +133,24 @@ impl Context {
         };
         self.inbox_instead(error)
             .map(|inbox| Opened::Inbox(Box::new(inbox)))
+    }
+
+    /// Opens the registry for a change that does not wait longer than this.
+    pub(super) fn open_within(&self, patience: Duration) -> Result<Registry, Failure> {
+        let patience = patience.min(self.global.lock_timeout);
+        let options = self.options().lock_timeout(patience);
+        let registry = options.open(self.base()?)?;
+        self.recovered(&registry);
+        Ok(registry)
+    }
+
+    /// Opens the inbox because the catalog cannot be written: the next command that can takes in
+    /// what is noted.
+    pub(super) fn inbox_here(&self) -> Result<Inbox, Failure> {
+        let inbox = Inbox::open(self.base()?)?;
+        let host = hostname();
+        let _ = self.noted.set(NotedFor { host });
+        Ok(inbox)
     }
 
     /// Opens the inbox after an error that says that another host has the catalog: opening gives

@@ -5,6 +5,7 @@ use super::fail::Failure;
 use super::{hints, interrupt};
 use crate::error::Error;
 use crate::model::causes::with_causes;
+use crate::model::hint::Hint;
 use crate::model::nearest::did_you_mean;
 
 /// Prints the failure on stderr and returns the exit code.
@@ -49,6 +50,10 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
 
 /// What to do about an error. Commands in it include `--base` if it was given.
 pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
+    // Such a command has just had the reserve.
+    if context.frees_space.get() && error.hint() == Some(Hint::FreeByRemoval) {
+        return Some(hints::text(Hint::FreeCatalogSpace).to_owned());
+    }
     let base = context.base().ok();
     let next = hints::of(error, base.as_deref(), context.may_skip.get())?;
     Some(context.with_base(&next))

@@ -24,7 +24,7 @@ use crate::model::artifact::Artifact;
 use crate::model::name::{RunName, is_container_name};
 use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::{Size, Total, as_others};
-use crate::ops::refresh::RefreshOptions;
+use crate::ops::refresh::{RefreshOptions, RefreshReport};
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::{Registry, Target};
 use crate::store::{Notice, NoticeClass};
@@ -276,13 +276,25 @@ fn plan(
     // For the prompt, which names bytes and files; the removal itself needs no counts.
     let options = RefreshOptions::new().measure(!command.no_count);
     let ended = |error| context.ended(error, NOTHING);
-    let seen = registry
-        .refresh_artifacts(&artifacts, options, &monitor)
-        .map_err(ended)?;
-    // Chosen again, because the selection may depend on what the look has changed.
-    if seen.changed > 0 {
-        plan = choose()?;
-    }
+    let seen = match registry.refresh_artifacts(&artifacts, options, &monitor) {
+        // A full disk keeps no removal from going on that does not depend on what was seen.
+        Err(error) if error.is_full() && !depends_on_look(named) => {
+            context.warn(&format!(
+                "the catalog was not refreshed from disk: {error}; sizes that it lacks are unknown"
+            ));
+            // Some of it may have been written.
+            plan = choose()?;
+            RefreshReport::default()
+        }
+        seen => {
+            let seen = seen.map_err(ended)?;
+            // Chosen again, because the selection may depend on what the look has changed.
+            if seen.changed > 0 {
+                plan = choose()?;
+            }
+            seen
+        }
+    };
     // What goes without a row is in the numbers that the user confirms.
     if !command.no_count {
         registry.count_others(&mut plan, &monitor).map_err(ended)?;
@@ -293,6 +305,12 @@ fn plan(
     let findings: Vec<Notice> = seen.findings.into_iter().filter(is_shown).collect();
     context.findings_of_query(&findings);
     Ok(plan)
+}
+
+/// Whether a selection depends on what a look at the data sees, such as age and state.
+fn depends_on_look(named: &Named) -> bool {
+    let filter = named.filter();
+    filter.without_observed() != filter
 }
 
 /// Refuses what is no run, but a container or another folder of one.

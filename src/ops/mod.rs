@@ -19,6 +19,7 @@ pub(crate) mod rename;
 pub(crate) mod rest;
 pub(crate) mod restore;
 mod restored_rows;
+pub(crate) mod room;
 pub(crate) mod scan;
 pub(crate) mod seal;
 #[cfg(feature = "cli")]

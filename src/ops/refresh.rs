@@ -18,7 +18,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Observed, ObservedRow, Seal, Selected};
+use crate::catalog::{Catalog, Observed, ObservedRow, Seal, Selected, Share};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
@@ -31,6 +31,7 @@ use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
 use crate::ops::grown;
+use crate::ops::room::with_room_before;
 use crate::ops::twins;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
 
@@ -188,11 +189,19 @@ pub(crate) fn refresh_for(
                 measure,
                 ..RefreshOptions::default()
             };
-            report.add(refresh(catalog, base, &filter, options, now, monitor)?);
+            let look = || refresh(catalog, base, &filter, options, now, monitor);
+            let share = if measure { Share::Half } else { Share::All };
+            match with_room_before(catalog, share, look) {
+                Ok(seen) => report.add(seen),
+                // Sizes only inform: a rule that needs one refuses what has none.
+                Err(error) if measure && error.is_full() && !catalog.spares_reserve() => {}
+                Err(error) => return Err(error),
+            }
         }
         // Limits sum what stays too.
         if request.has_limit() {
-            report.add(recount(catalog, base, &filter, now, monitor)?);
+            let count = || recount(catalog, base, &filter, now, monitor);
+            report.add(with_room_before(catalog, Share::All, count)?);
         }
     }
     report.sort_findings();

@@ -17,6 +17,7 @@ use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::ops::others::OtherUse;
 use crate::ops::recover;
 use crate::ops::remove::{Purging, purge_if};
+use crate::ops::room::with_room;
 use crate::store::{self, Base, OthersCount, PurgeReport};
 
 /// What emptying the trash did.
@@ -159,7 +160,9 @@ pub(crate) fn empty_trash(
 ) -> Result<EmptyReport, Error> {
     // First: data of a restore that was killed must be in the trash again, or back for good. Again,
     // although opening the registry did this: a handle may stay open for days.
-    recover::settle_pending(catalog, base, now, None)?;
+    with_room(catalog, || {
+        recover::settle_pending(catalog, base, now, None).map(drop)
+    })?;
     let mut report = EmptyReport::default();
     report.purge.is_done = true;
     let purging = Purging {
@@ -194,9 +197,8 @@ pub(crate) fn empty_trash(
             report.left.push(removal.id);
             continue;
         }
-        let Some(purge) = purge_if(&purging, &removal.id, |_| true)? else {
-            continue;
-        };
+        let purge = with_room(catalog, || purge_if(&purging, &removal.id, |_| true));
+        let Some(purge) = purge? else { continue };
         let list = if purge.is_done {
             &mut report.purged
         } else {
@@ -204,6 +206,8 @@ pub(crate) fn empty_trash(
         };
         list.push(removal.id);
         report.purge.merge(purge);
+        // With what was freed.
+        catalog.keep_reserve();
     }
     Ok(report)
 }

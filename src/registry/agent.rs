@@ -38,7 +38,7 @@ pub(super) fn user_name(uid: u32) -> String {
 }
 
 /// The name of this host.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     // Tests play several hosts.
     #[cfg(feature = "testing")]
     if let Ok(name) = std::env::var("DALSEGNO_TEST_HOST") {

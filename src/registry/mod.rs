@@ -31,7 +31,7 @@ use crate::catalog;
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Keeper, Recorded, RunRow,
-    Selected, SummaryOptions,
+    Selected, Share, SummaryOptions,
 };
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, Origin};
@@ -47,12 +47,15 @@ use crate::model::progress::{Monitor, Silent};
 use crate::ops::others::{self, OtherUse};
 use crate::ops::recover::Recovery;
 use crate::ops::refresh::{self, Question, RefreshOptions, RefreshReport};
+use crate::ops::room::with_room_before;
 use crate::ops::scan::{self, ScanOptions, ScanReport};
 use crate::ops::seal::{self, SealOptions};
 use crate::ops::target;
 use crate::store::Base;
 
 pub use crate::ops::target::Target;
+#[cfg(feature = "cli")]
+pub(crate) use agent::hostname;
 pub use history::FormerArtifact;
 pub use inbox::Inbox;
 pub use options::Options;
@@ -71,6 +74,9 @@ pub struct Registry {
     has_folder: bool,
     /// The host that has the catalog, if this registry reads the copy that it published.
     keeper: Option<Keeper>,
+    /// Whether this host publishes copies of the catalog.
+    #[cfg(feature = "cli")]
+    publishes: bool,
     /// How long removed data stays in the trash; `None` if the configuration does not set it.
     keep: Option<Duration>,
     recovery: Recovery,
@@ -465,7 +471,11 @@ impl Registry {
             return Ok(RefreshReport::default());
         }
         let now = self.clock.now();
-        refresh::refresh_artifacts(&self.catalog, &self.base, artifacts, options, now, monitor)
+        let (catalog, base) = (&self.catalog, &self.base);
+        // The look before a removal.
+        with_room_before(catalog, Share::Half, || {
+            refresh::refresh_artifacts(catalog, base, artifacts, options, now, monitor)
+        })
     }
 
     /// Refreshes and measures what a question needs before it is answered. Does nothing if the

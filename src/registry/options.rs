@@ -9,13 +9,14 @@ use super::Registry;
 use super::agent::{self, hostname};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, IsKept, Keeping, OnNotice, OnWait,
-    PUBLISHED_FILE, RegistryDir, Tie,
+    PUBLISHED_FILE, RegistryDir, Share, Tie,
 };
 use crate::error::{Error, Result};
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::progress::{Interrupt, Monitor, Silent};
 use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
+use crate::ops::room::with_room_before;
 use crate::ops::site::{CatalogSite, Wanted};
 use crate::store::{self, Base, FsKind};
 
@@ -368,12 +369,19 @@ impl Options {
         let keep = folder
             .as_ref()
             .and_then(|folder| folder.config.trash.as_ref()?.keep);
+        // Also for a handle that reads, which can say that the copy is behind.
+        #[cfg(feature = "cli")]
+        let publishes = folder
+            .as_ref()
+            .is_some_and(|folder| folder.host() == Some(&*hostname()));
         let mut registry = Registry {
             base,
             catalog,
             clock: self.clock,
             has_folder: folder.is_some(),
             keeper,
+            #[cfg(feature = "cli")]
+            publishes,
             keep,
             recovery: Recovery::default(),
             policies: folder
@@ -390,10 +398,10 @@ impl Options {
                 .catalog
                 .wait_at_most(patience.min(PATIENCE_AT_OPEN));
             let (catalog, base) = (&registry.catalog, &registry.base);
-            let recovered = match self.purge_due {
+            let recovered = with_room_before(catalog, Share::All, || match self.purge_due {
                 true => recover::recover(catalog, base, now, None),
                 false => recover::settle_pending(catalog, base, now, None).map(|(done, _)| done),
-            };
+            });
             let mut has_waited = false;
             registry.recovery = match recovered {
                 // A process that hangs with the turn in its hand.
@@ -401,6 +409,8 @@ impl Options {
                     has_waited = true;
                     Recovery::default()
                 }
+                // What is removed through this handle makes room.
+                Err(error) if error.is_full() && !self.spares_reserve => Recovery::default(),
                 recovered => recovered?,
             };
             // Folding does not wait for it again.

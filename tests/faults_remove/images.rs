@@ -68,7 +68,7 @@ pub(crate) fn child() -> bool {
     true
 }
 
-fn run(base: &Path, words: &[&str]) -> Output {
+pub(crate) fn run(base: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
     command.arg("--base").arg(base).args(words);
     command.stdin(Stdio::null()).output().unwrap()

@@ -15,9 +15,9 @@ use super::options::CatalogOptions;
 use super::place::Place;
 use super::published::Publisher;
 use super::queue::{self, Turn, WriteQueue};
-use super::{fork, migrate, reserve, second_names};
+use super::reserve::{self, Share};
+use super::{fork, migrate, second_names};
 use crate::catalog::error::CatalogError;
-use crate::disk::Folder;
 use crate::model::actor::Agent;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::progress::{Monitor, Phase, Silent};
@@ -44,8 +44,8 @@ pub struct Catalog {
     writing: Mutex<Budget>,
 }
 
-/// What the reserve in the base directory is for, and how its name begins.
-const REMOVALS: &str = "removals";
+/// Slices of the reserve that opening may take: without inodes, all of it would be in vain.
+const SLICES_TO_OPEN: u32 = 3;
 
 /// Connections kept for later; more are closed after use.
 const MOST_IDLE: usize = 8;
@@ -80,16 +80,17 @@ impl Catalog {
             second_names::remove(&place, &second_names::find(&place));
         }
         let began = Instant::now();
-        // A full disk has no room for the index of the WAL: a slice of the reserve makes some.
-        let (access, mut first) = match connection::open(&place, &options, &registration) {
-            Err(CatalogError::Full { .. })
-                if !options.read_only
-                    && !options.spares_reserve
-                    && reserve::give_up_slice(&place) =>
-            {
-                connection::open(&place, &options, &registration)?
+        let may_give_up = !options.read_only && !options.spares_reserve;
+        let mut slices = 0..SLICES_TO_OPEN;
+        let (access, mut first) = loop {
+            match connection::open(&place, &options, &registration) {
+                // A full disk has no room for the index of the WAL.
+                Err(CatalogError::Full { .. })
+                    if may_give_up
+                        && slices.next().is_some()
+                        && reserve::give_up(&place, 1, Share::All) => {}
+                opened => break opened?,
             }
-            opened => opened?,
         };
         // SQLite may have waited for another process.
         queue.waits_since(began);
@@ -232,36 +233,10 @@ impl Catalog {
         }
     }
 
-    /// Makes the reserves, or what is missing of them. A disk without room for one keeps what there
-    /// was.
-    pub fn keep_reserve(&self) {
-        if !self.is_read_only() {
-            reserve::keep(&self.place);
-            if let Some(place) = self.reserve_in_base() {
-                reserve::keep(&place);
-            }
-        }
-    }
-
     /// Whether there is a reserve beside it with which a removal can open it on a full disk.
     #[must_use]
     pub fn has_reserve(&self) -> bool {
         reserve::is_left(&self.path)
-    }
-
-    /// Gives the reserves back to their file systems. Says whether there was one.
-    pub fn give_up_reserve(&self) -> bool {
-        let in_base = self.reserve_in_base();
-        let is_given_up = in_base.is_some_and(|place| reserve::give_up(&place));
-        reserve::give_up(&self.place) || is_given_up
-    }
-
-    /// Where the reserve of the base directory's own disk is, if the catalog is on another: a
-    /// removal makes a folder in the trash, and a manifest.
-    fn reserve_in_base(&self) -> Option<Place> {
-        let publisher = self.publisher.as_ref()?;
-        let folder = Folder::open(&publisher.folder).ok()?;
-        Place::in_folder(&folder, REMOVALS).ok()
     }
 
     /// The base directory that the rows are relative to.

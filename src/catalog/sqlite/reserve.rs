@@ -2,10 +2,10 @@
 //! removal, because the WAL must grow. It is made with the registry, and again when there is space;
 //! on a small disk it is smaller, so that it does not take what a removal has freed.
 //!
-//! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
-//! reserve for that, so that the first to open does not leave a removal without any. Commands that
-//! free no space open without it ([`CatalogOptions::spares_reserve`]): each would take a slice, and
-//! a training that goes on fills what it gives back.
+//! It is given up in slices, and the step that had no room is tried again after each: opening, a
+//! look at the data, the removal, the purge. A training that goes on fills what one of them gives
+//! back, so no step takes more than it needs. Commands that free no space open without it
+//! ([`CatalogOptions::spares_reserve`]).
 //!
 //! [`CatalogOptions::spares_reserve`]: super::options::CatalogOptions::spares_reserve
 //!
@@ -26,7 +26,7 @@ use crate::disk::{Access, make_file, open_file};
 const BYTES: u64 = 4 << 20;
 /// The reserve takes at most this part of the file system.
 const PART: u64 = 16;
-/// Bytes that opening needs.
+/// Bytes that are given up at a time: what opening needs.
 const SLICE: u64 = 256 << 10;
 const SUFFIX: &str = ".reserve";
 
@@ -43,17 +43,40 @@ pub(in crate::catalog) fn is_left(catalog: &Path) -> bool {
     })
 }
 
-/// Gives a slice of a catalog's reserve back to the file system. Says whether there was one.
-pub(in crate::catalog) fn give_up_slice(catalog: &Place) -> bool {
+/// How much of a reserve a step may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// All of it: nothing is freed without the step.
+    All,
+    /// Half of a whole one: the rest is for the removal that comes afterwards.
+    Half,
+}
+
+/// Gives slices of a catalog's reserve back to the file system. Says whether there was anything
+/// left of the share.
+pub(in crate::catalog) fn give_up(catalog: &Place, slices: u64, share: Share) -> bool {
     let cut = || -> io::Result<bool> {
         let reserve = open(catalog)?;
-        let left = reserve.metadata()?.len().checked_sub(SLICE);
-        let Some(left) = left else { return Ok(false) };
+        let length = reserve.metadata()?.len();
+        let kept = match share {
+            Share::All => 0,
+            Share::Half => wanted(bytes_of_disk(catalog)) / 2 / SLICE * SLICE,
+        };
+        let left = length
+            .saturating_sub(slices.saturating_mul(SLICE))
+            .max(kept);
+        if left >= length {
+            return Ok(false);
+        }
         reserve.set_len(left)?;
         // A journaling file system gives out freed blocks only after its own commit.
         reserve.sync_all().map(|()| true)
     };
     cut().unwrap_or(false)
+}
+
+fn bytes_of_disk(catalog: &Place) -> u64 {
+    fstatvfs(catalog.folder()).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
 /// Bytes of the reserve on a file system of this size. On a small one, the whole of it would take
@@ -66,10 +89,7 @@ fn wanted(disk: u64) -> u64 {
 
 /// Makes the reserve of a catalog, or what is missing of it.
 pub(in crate::catalog) fn keep(catalog: &Place) {
-    let disk = fstatvfs(catalog.folder());
-    let bytes = disk.map_or(BYTES, |disk| {
-        wanted(disk.f_blocks.saturating_mul(disk.f_frsize))
-    });
+    let bytes = wanted(bytes_of_disk(catalog));
     let found = catalog.stat(SUFFIX);
     let is_whole = found.is_ok_and(|found| found.is_some_and(|stat| stat.st_size as u64 >= bytes));
     if is_whole || bytes == 0 {
@@ -97,13 +117,6 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
         Err(_) if length == 0 => drop(catalog.folder().unlink(catalog.beside(SUFFIX))),
         Err(_) => drop(reserve.set_len(length)),
     }
-}
-
-/// Gives the reserve of a catalog back to the file system. Says whether there was one.
-pub(in crate::catalog) fn give_up(catalog: &Place) -> bool {
-    let is_gone = catalog.folder().unlink(catalog.beside(SUFFIX));
-    // As for a slice: the blocks are to be free now.
-    is_gone.unwrap_or(false) && catalog.folder().sync().is_ok()
 }
 
 #[cfg(test)]

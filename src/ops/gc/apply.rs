@@ -20,6 +20,7 @@ use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::ops::refresh;
 use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
+use crate::ops::room::with_room;
 use crate::ops::written;
 use crate::retention::PlanError;
 use crate::store::{PurgeReport, StaleList};
@@ -161,7 +162,9 @@ fn still_complete<'a>(
             Ok::<_, Error>(ControlFlow::Continue(()))
         })?;
     // Only the rows matter here; findings are for the next refresh that a user asks for.
-    refresh::refresh_rows(on.catalog, on.base, &staying, on.now, on.monitor)?;
+    with_room(on.catalog, || {
+        refresh::refresh_rows(on.catalog, on.base, &staying, on.now, on.monitor)
+    })?;
     // A sealed array's row says what was sealed, whatever became of it.
     let mut losses = Losses::default();
     while losses.look_at(on.catalog, on.base, &gone, BTreeSet::new(), on.now)? {}

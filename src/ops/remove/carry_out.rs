@@ -1,8 +1,7 @@
 //! Carrying a planned removal out: what comes before and after its transaction.
 //!
-//! Before: the daily backup of the catalog, and purging what is due. If the disk is full,
-//! the reserve beside the catalog is given up and the removal is tried once more, because even
-//! deleting rows needs space in the log.
+//! Before: the daily backup of the catalog, and purging what is due. On a full disk the removal has
+//! the reserve beside the catalog, because even deleting rows needs space in the log.
 
 use std::collections::HashMap;
 
@@ -17,6 +16,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
+use crate::ops::room::with_room;
 use crate::ops::{due, twins};
 use crate::store::StorageError;
 
@@ -168,13 +168,7 @@ pub(crate) fn remove_backed_up(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     on.require_folder()?;
-    let mut result = transaction::remove(on, plan, options);
-    let is_full =
-        |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
-    if result.as_ref().is_err_and(is_full) && on.catalog.give_up_reserve() {
-        // With the room that the reserve took up.
-        result = transaction::remove(on, plan, options);
-    }
+    let result = with_room(on.catalog, || transaction::remove(on, plan, options));
     if result.is_ok() {
         // A handle that stays open for days opens nothing that would purge what is due. The removal
         // is done, and what cannot be purged now is the next one's.

@@ -22,6 +22,7 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::{Size, Total};
 use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::recover;
+use crate::ops::room::with_room;
 use crate::ops::twins;
 use crate::ops::written::{self, Closely};
 use crate::store::{
@@ -209,7 +210,9 @@ fn remove_once(
     let is_kept = on.state_of(options.keep).state == RemovalState::Kept;
     if !is_kept && done.folder.is_some() {
         // The removal is committed: a purge that fails is continued later and is no error here.
-        let purged = purge(on.catalog, on.base, id, on.now, None, None, on.monitor);
+        let purged = with_room(on.catalog, || {
+            purge(on.catalog, on.base, id, on.now, None, None, on.monitor)
+        });
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
             failures: vec![(trash.folder_path(id), error.to_string())],
             failed: 1,
