@@ -1,6 +1,7 @@
 //! `record KIND`: records an identifier and prints its path.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -8,19 +9,27 @@ use serde::Serialize;
 use super::context::Context;
 use super::fail::{Failure, name_error};
 use super::flags::Output;
-use super::opening::Opened;
 use super::render::{self, shell_word};
 use super::selection;
+use crate::catalog::{CatalogError, Recorded};
+use crate::error::Error;
 use crate::model::artifact::Artifact;
+use crate::model::causes::with_causes;
 use crate::model::key::{Field, Key, KeyError, KeyParts, Kind, Presence};
 use crate::model::layout;
 use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, parse_iteration};
 use crate::model::note::Note;
-use crate::registry::Inbox;
+use crate::registry::Registry;
+
+/// A command waits so long for its turn to record; then it leaves a note.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Record an identifier and print its path
 ///
-/// The same key always gives the same path, the one that DaCapo's own store uses.
+/// The same key always gives the same path, the one that DaCapo's own store uses. If the catalog
+/// cannot be written within 5 s, the path is printed all the same, with a warning, and the
+/// identifier is noted in .dalsegno/inbox/, for the next command that writes. Exit code 3 if it
+/// could not be noted either.
 ///
 /// Besides --run, each kind takes these flags:
 ///
@@ -134,20 +143,12 @@ struct RecordReport {
 
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
-    let registry = match context.open_or_note() {
-        // The path is a function of the key, so it can be printed without the catalog.
-        Ok(Opened::Inbox(inbox)) => return note(context, command, &inbox, &key),
-        Ok(Opened::Catalog(registry)) => *registry,
-        // The path of what is already recorded can be printed without writing.
-        Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
-        Err(failure) => return Err(failure),
-    };
-    let recorded = match registry.record(&key) {
+    let (registry, recorded) = match record(context, &key) {
         Ok(recorded) => recorded,
-        Err(error) => {
-            let inbox = context.inbox_instead(error)?;
-            return note(context, command, &inbox, &key);
+        Err(Failure::Library(error)) if !is_about_call(&error) => {
+            return note(context, command, *error, &key);
         }
+        Err(failure) => return Err(failure),
     };
     let outcome = RecordReport {
         is_new: recorded.is_new,
@@ -163,6 +164,32 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
     Ok(())
 }
 
+fn record(context: &Context, key: &Key) -> Result<(Registry, Recorded), Failure> {
+    let registry = match context.open_within(PATIENCE) {
+        // The path of what is already recorded can be printed without writing.
+        Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
+        opened => opened?,
+    };
+    let recorded = registry.record(key)?;
+    Ok((registry, recorded))
+}
+
+/// Whether an error is one of the call rather than one of the catalog: no note would help.
+fn is_about_call(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Name(_)
+            | Error::Layout(_)
+            | Error::Cancelled { .. }
+            | Error::Catalog(
+                CatalogError::PathTaken { .. }
+                    | CatalogError::NoRegistry { .. }
+                    | CatalogError::ClockBeforeEpoch { .. }
+                    | CatalogError::ClockTooFar { .. }
+            )
+    )
+}
+
 /// An identifier that was noted for the host that has the catalog.
 #[derive(Serialize)]
 struct Noted<'a> {
@@ -175,9 +202,16 @@ struct Noted<'a> {
     path: PathBuf,
 }
 
-/// Leaves a note for the host that has the catalog. The path follows from the key, so it is printed
-/// even if no note can be written.
-fn note(context: &mut Context, command: &Record, inbox: &Inbox, key: &Key) -> Result<(), Failure> {
+/// Leaves a note after an error that kept the catalog from taking the identifier in. The path follows
+/// from the key, so it is printed even if no note can be written.
+fn note(context: &mut Context, command: &Record, error: Error, key: &Key) -> Result<(), Failure> {
+    let is_elsewhere = matches!(error, Error::Catalog(CatalogError::AtKeeper { .. }));
+    let why = format!("{} ({})", with_causes(&error), error.code());
+    let inbox = match is_elsewhere {
+        true => context.inbox_instead(error)?,
+        // Without a base directory there is no path either.
+        false => context.inbox_here().map_err(|_| Failure::from(error))?,
+    };
     let left = inbox.note(Note::Record(key.clone()));
     let noted = Noted {
         is_new: None,
@@ -189,8 +223,16 @@ fn note(context: &mut Context, command: &Record, inbox: &Inbox, key: &Key) -> Re
     if !render::write_json(context, format, "artifact", &noted)? {
         context.line(&noted.path.display().to_string())?;
     }
-    left.map_err(|error| {
+    if let Err(error) = left {
         context.say_not_noted(&error);
-        Failure::Partly
-    })
+        return Err(Failure::Partly);
+    }
+    if !is_elsewhere {
+        let next = context.with_base("see what is wrong with: dalsegno doctor");
+        context.warn(&format!(
+            "the catalog did not take it in: {why}; it is noted for the next command that writes; \
+             {next}"
+        ));
+    }
+    Ok(())
 }

@@ -25,8 +25,7 @@ fn all_refuse(scene: &Scene, said: &str) {
         "c",
     ];
     for arguments in [
-        &record[..],
-        &rm("1"),
+        &rm("1")[..],
         &["list"],
         &["runs"],
         &["du"],
@@ -39,6 +38,10 @@ fn all_refuse(scene: &Scene, said: &str) {
         assert!(text.contains(said), "{arguments:?}: {text}");
         assert!(text.contains("catalog-damaged"), "{arguments:?}: {text}");
     }
+    // A path needs no catalog, so that is printed, and noted.
+    let text = scene.succeeds(&record);
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains("catalog-damaged"), "{text}");
     scene.run(&["doctor"]);
     assert!(
         scene
