@@ -9,7 +9,7 @@
 //! so an exchange of names in between changes nothing.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::error::CatalogError;
 use super::sqlite::place::Place;
-use super::sqlite::published::{PUBLISHED_FILE, modified};
+use super::sqlite::published::{PUBLISHED_FILE, Stamp};
 use super::tie::{OTHERS_WRITE, is_trusted};
 use crate::disk::{Access, Folder, make_file, open_file};
 use crate::model::clock::Timestamp;
@@ -30,8 +30,8 @@ pub enum Salvaged {
     Missing,
     /// It is not to be used; why.
     Refused(String),
-    /// It was copied as it is, and is to be checked. When the keeper made it.
-    Copied(Timestamp),
+    /// It was copied as it is, and is to be checked. When the keeper made it, if it says so.
+    Copied(Option<Timestamp>),
 }
 
 /// Copies the published copy in the folder of a registry to `to`, where nothing is yet.
@@ -47,7 +47,7 @@ pub fn salvage_published(folder: &Path, to: &Path) -> Result<Salvaged, CatalogEr
         let (found, dir) = (file.metadata()?, folder.metadata()?);
         Ok((file, found, dir))
     });
-    let (mut file, found, dir) = match opened {
+    let (file, found, dir) = match opened {
         Ok(opened) => opened,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Salvaged::Missing),
         Err(error) => return refused(&error),
@@ -65,8 +65,11 @@ pub fn salvage_published(folder: &Path, to: &Path) -> Result<Salvaged, CatalogEr
     let io = |error| CatalogError::io("copying the published copy to", to, error);
     let place = Place::of(to)?;
     let made = make_file(&place, place.name()).map_err(|errno| io(errno.into()))?;
-    std::io::copy(&mut file, &mut File::from(made)).map_err(io)?;
-    Ok(Salvaged::Copied(modified(&found)))
+    let at = Stamp::read(&file).map_err(io)?;
+    // Without the stamp, which is no part of a catalog.
+    let bytes = found.len() - at.map_or(0, |_| Stamp::BYTES);
+    std::io::copy(&mut file.take(bytes), &mut File::from(made)).map_err(io)?;
+    Ok(Salvaged::Copied(at))
 }
 
 /// Gives the published copy a second name, which the next copy does not replace. Returns that name;

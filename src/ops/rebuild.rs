@@ -329,7 +329,11 @@ impl Rebuilding<'_> {
         };
         match check(&file, self.registry.or(known)) {
             Ok(last) => Ok(PublishedCopy::Sound(Start {
-                backup: Backup { path, at },
+                backup: Backup {
+                    path,
+                    // One of an older version is as old as its last operation, at most.
+                    at: at.or(last.map(|last| last.at)).unwrap_or_default(),
+                },
                 file,
                 last,
             })),

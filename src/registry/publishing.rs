@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use super::Registry;
+#[cfg(feature = "cli")]
+use crate::catalog::Unpublished;
 use crate::catalog::{self, CatalogError};
 use crate::error::Result;
 use crate::model::clock::Timestamp;
+#[cfg(feature = "cli")]
+use crate::model::name::REGISTRY_DIR;
 
 /// The published copy that answers on a host without the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -49,6 +53,20 @@ impl Registry {
                 host,
             }
             .into()),
+        }
+    }
+
+    /// What the published copy lacks, on the host that has the catalog; `None` if it lacks nothing.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unpublished(&self) -> Result<Option<Unpublished>> {
+        match self.publishes {
+            true => Ok(self
+                .catalog
+                .unpublished(&self.base.path().join(REGISTRY_DIR))?),
+            false => Ok(None),
         }
     }
 

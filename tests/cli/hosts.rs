@@ -574,3 +574,141 @@ fn a_folder_is_sealed_with_what_the_copy_does_not_have() {
     let text = on(&world, "node2", "seal new/validation.zarr");
     assert!(text.contains("noted 3 seals"), "{text}");
 }
+
+/// Whatever keeps the catalog from taking it in: the path is a function of the key.
+#[test]
+fn record_on_the_keeper_prints_the_path_and_leaves_a_note_if_the_catalog_cannot_be_written() {
+    let world = world();
+    let catalog = world.dir.join("disk/c.sqlite3");
+    let config = world.base.join(".dalsegno/config.toml");
+    let (sound, configured) = (fs::read(&catalog).unwrap(), fs::read(&config).unwrap());
+    let record = |iteration: i64| {
+        let call = format!(
+            "record prediction --run er --iteration {iteration} --dataset new --lock-timeout 1s"
+        );
+        let mut program = world.call(&call);
+        let done = program.env("DALSEGNO_TEST_HOST", "node1").output().unwrap();
+        let [out, err] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+        let path = format!("er/validation.zarr/{iteration}/new/prediction");
+        assert_eq!(
+            out.trim_end(),
+            world.base.join(path).to_str().unwrap(),
+            "{err}"
+        );
+        assert_eq!(done.status.code(), Some(0), "{err}");
+        err
+    };
+    let is_noted = |said: &str, code: &str| {
+        assert!(said.contains(code), "{code}: {said}");
+        assert!(
+            said.contains("noted for the next command that writes"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+    };
+    fs::write(&catalog, "no catalog".repeat(1000)).unwrap();
+    is_noted(&record(9001), "(catalog-damaged)");
+    fs::remove_file(&catalog).unwrap();
+    is_noted(&record(9002), "(catalog-");
+    fs::write(&catalog, &sound).unwrap();
+    fs::write(&config, "catalog = [").unwrap();
+    is_noted(&record(9003), "(config-invalid)");
+    fs::write(&config, configured).unwrap();
+    {
+        let writer = rusqlite::Connection::open(&catalog).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        is_noted(&record(9004), "(lock-timeout)");
+    }
+    let document = "record prediction --run er --iteration 9005 --dataset new --json --quiet";
+    fs::write(&catalog, "no catalog".repeat(1000)).unwrap();
+    let json = on(&world, "node1", document);
+    assert!(json.contains("9005/new/prediction"), "{json}");
+    assert!(json.contains("node1"), "{json}");
+    fs::write(&catalog, &sound).unwrap();
+    let taken_in = on(&world, "node1", "list --run er --dataset new --table");
+    for iteration in 9001..=9005 {
+        assert!(taken_in.contains(&iteration.to_string()), "{taken_in}");
+    }
+    // What is wrong with the call itself is an error as before.
+    let wrong = on(
+        &world,
+        "node1",
+        "record prediction --run er --iteration 1 --dataset a/../b",
+    );
+    assert!(wrong.contains("exit 2"), "{wrong}");
+}
+
+#[test]
+fn record_where_nothing_can_be_noted_prints_the_path_with_a_warning() {
+    let world = World::scanned();
+    fs::write(world.catalog(), "no catalog".repeat(1000)).unwrap();
+    fs::write(world.base.join(".dalsegno/inbox"), "in its place").unwrap();
+    let said = world.transcript("record prediction --run er --iteration 9001 --dataset new");
+    assert!(
+        said.contains("out| [BASE]/er/validation.zarr/9001/new/prediction"),
+        "{said}"
+    );
+    assert!(said.contains("could not note it"), "{said}");
+    assert!(said.ends_with("exit 3\n"), "{said}");
+}
+
+#[test]
+fn who_keeps_others_from_publishing_is_named_at_once_and_by_doctor() {
+    let world = world();
+    let path = world.dir.join("disk/c.sqlite3.publishing");
+    let lock = crate::lock::take(&path);
+    // As a program does that takes the lock and does not show itself.
+    lock.unlock().unwrap();
+    let start = std::time::Instant::now();
+    let said = on(&world, "node1", "pin kept --run er --reason paper");
+    assert!(
+        start.elapsed() < std::time::Duration::from_secs(8),
+        "{said}"
+    );
+    let this = format!("pid {}", std::process::id());
+    let told = "could not be published for other hosts";
+    assert_eq!(said.matches(told).count(), 1, "{said}");
+    assert!(said.contains(&this), "{this}: {said}");
+    assert!(!said.contains("exit"), "{said}");
+    let report = on(&world, "node1", "doctor");
+    assert!(report.contains("lacks what was changed since,"), "{report}");
+    assert!(report.contains(&this), "{this}: {report}");
+    assert!(report.ends_with("exit 4\n"), "{report}");
+    let json = on(&world, "node1", "doctor --json");
+    assert!(json.contains("\"is_held\": true"), "{json}");
+    drop(lock);
+    let said = on(&world, "node1", "pin more --run er --reason paper");
+    assert!(!said.contains(told), "{said}");
+    let report = on(&world, "node1", "doctor");
+    assert!(!report.contains("lacks what"), "{report}");
+    let pins = on(&world, "node2", "pin --list");
+    assert!(pins.contains("kept") && pins.contains("more"), "{pins}");
+}
+
+#[test]
+fn a_copy_is_as_old_as_it_says_itself_whatever_the_file_is_dated() {
+    let world = world();
+    let copy = world.base.join(".dalsegno/published.sqlite3");
+    let published = || {
+        let text = on(&world, "node2", "runs --json --quiet");
+        let at = regex::Regex::new(r#""at": ?"([^"]+)""#).unwrap();
+        at.captures(&text).unwrap_or_else(|| panic!("{text}"))[1].to_owned()
+    };
+    let first = published();
+    let old = fs::read(&copy).unwrap();
+    // Without a new operation: it is new all the same.
+    on(&world, "node1", "publish");
+    let second = published();
+    assert!(second > first, "{second} {first}");
+    fs::write(&copy, &old).unwrap();
+    assert_eq!(published(), first);
+    // One of an older version does not say it, and is as old as its last operation.
+    fs::write(&copy, &old[..old.len() / 4096 * 4096]).unwrap();
+    let by_operation = published();
+    assert!(by_operation < first, "{by_operation} {first}");
+    let newest = on(&world, "node2", "history --json --limit 1 --quiet");
+    assert!(newest.contains(&by_operation), "{by_operation}: {newest}");
+    // The keeper puts a new one in its place with the next change.
+    on(&world, "node1", "pin kept --run er --reason paper");
+    assert!(published() > second);
+}

@@ -143,7 +143,10 @@ impl Catalog {
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
     /// read otherwise.
     pub fn health(&self) -> Result<CatalogHealth, CatalogError> {
-        let lock_holder = self.queue.holder().map(|holder| without_arguments(&holder));
+        let lock_holder = self
+            .queue
+            .holder()
+            .map(|holder| queue::without_arguments(&holder));
         self.read("reading the catalog's state", |connection| {
             let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
             Ok(CatalogHealth {
@@ -166,20 +169,9 @@ impl Catalog {
     }
 }
 
-/// `pid 12 (/usr/bin/python train.py --key K)` without what follows the program.
-fn without_arguments(holder: &str) -> String {
-    match holder.split_once(" (") {
-        Some((pid, command)) => {
-            let program = command.trim_end_matches(')').split(' ').next();
-            format!("{pid} ({})", program.unwrap_or_default())
-        }
-        None => holder.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::catalog::sqlite::queue;
 
     #[test]
     fn a_holder_is_shown_without_its_arguments() {
@@ -191,7 +183,7 @@ mod tests {
                 "pid 12 (/bin/python)",
             ),
         ] {
-            assert_eq!(without_arguments(holder), shown);
+            assert_eq!(queue::without_arguments(holder), shown);
         }
     }
 }

@@ -3,8 +3,7 @@
 //! If a catalog is outside the base directory, only its host, the keeper, can open it. The keeper
 //! copies it to `.dalsegno/published.sqlite3`, see below. Other hosts read the copy as a file that
 //! never changes: each copy is a new file that a rename puts in place, so a reader sees a whole
-//! copy or the one before. The time of the copy is the file's modification time, set by the
-//! keeper's clock.
+//! copy or the one before. The copy itself says when it was made, by the keeper's clock.
 //!
 //! # When
 //! - When a handle is closed, and after a long call ([`Catalog::publishing`]): if the copy lacks an
@@ -26,12 +25,14 @@
 //!
 //! # Locks and crashes
 //! `<catalog>.publishing` is held while a copy is made. A change in passing leaves the copy to the
-//! process that has it; the end of a command waits for it, because that copy may be older than its
-//! last change. A crash leaves files named `published.sqlite3.new-*` in `.dalsegno` and
+//! process that has it; the end of a command waits a second for it, because that copy may be older
+//! than its last change. A process that has the lock for longer, as one that is stopped, is named
+//! once; if it was only copying, it makes another copy with what was changed meanwhile. A crash
+//! leaves files named `published.sqlite3.new-*` in `.dalsegno` and
 //! the copy beside the catalog; the next copy removes them.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -40,12 +41,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension};
 use rustix::fs::{Dir, Timespec, Timestamps, futimens, renameat};
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::backup::{LAST_OPERATION, copy_open};
 use super::connection;
 use super::file::Catalog;
 use super::place::Place;
-use super::published::{PUBLISHED_FILE, Publisher, published_at};
+use super::published::{PUBLISHED_FILE, Publisher, Stamp, published_at};
+use super::queue;
 use crate::catalog::error::CatalogError;
 use crate::disk::{Folder, LockFile, make_own_file, or_sticky};
 use crate::model::causes::with_causes;
@@ -61,7 +64,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// A catalog of so many bytes is copied in some milliseconds.
 const SMALL: u64 = 16 << 20;
 /// The end of a command waits at most so long for another process that is publishing.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(5);
 /// A change makes a copy of a catalog of at most so many bytes; larger ones are copied when the
 /// registry is closed, so that no call waits long for it.
@@ -114,11 +117,7 @@ impl Catalog {
         // A copy of this call's time or later has all that was committed before the call.
         match published_at(&publisher.folder)? {
             Some(at) if at > begun => Ok(None),
-            _ => Err(CatalogError::LockTimeout {
-                path: self.path.clone(),
-                waited: patience,
-                holder: Some("a process that publishes it, or has its lock".to_owned()),
-            }),
+            _ => Err(self.held(patience)),
         }
     }
 
@@ -162,7 +161,7 @@ impl Catalog {
         let is_small =
             super::backup::size(connection, &self.path).is_ok_and(|bytes| bytes <= IN_PASSING);
         if is_small {
-            self.publish_if_due(publisher, Duration::ZERO);
+            self.publish_if_due(publisher, None);
         }
     }
 
@@ -177,11 +176,13 @@ impl Catalog {
         if let Some(publisher) = &self.publisher
             && !publisher.has_failed.load(Ordering::Relaxed)
         {
-            self.publish_if_due(publisher, PATIENCE.min(self.options.lock_timeout));
+            self.publish_if_due(publisher, Some(PATIENCE.min(self.options.lock_timeout)));
         }
     }
 
-    fn publish_if_due(&self, publisher: &Publisher, patience: Duration) {
+    /// `patience`: how long to wait for another process that is publishing; without any, a copy is
+    /// left to that process and nothing is said.
+    fn publish_if_due(&self, publisher: &Publisher, patience: Option<Duration>) {
         let published = self.try_publish_if_due(publisher, patience);
         // The copy is the new keeper's to make.
         if matches!(published, Err(CatalogError::AtKeeper { .. })) {
@@ -199,21 +200,87 @@ impl Catalog {
     fn try_publish_if_due(
         &self,
         publisher: &Publisher,
-        patience: Duration,
+        patience: Option<Duration>,
     ) -> Result<(), CatalogError> {
         if !self.is_due(publisher)? {
             return Ok(());
         }
         let lock = self.publishing_lock()?;
-        let has_waited = !lock.try_take().map_err(|error| self.locking(error))?;
-        if has_waited && !self.wait_to_publish(&lock, patience)? {
-            return Ok(());
+        if !lock.try_take().map_err(|error| self.locking(error))? {
+            // Said once: a later call of this handle only looks.
+            let patience = patience.filter(|_| !publisher.is_held.load(Ordering::Relaxed));
+            let Some(patience) = patience else {
+                return Ok(());
+            };
+            if !self.wait_to_publish(&lock, patience)? {
+                publisher.is_held.store(true, Ordering::Relaxed);
+                return Err(self.held(patience));
+            }
+            // The process that had the lock may have published all of it.
+            if !self.is_due(publisher)? {
+                return Ok(());
+            }
         }
-        // The process that had the lock may have published all of it.
-        if has_waited && !self.is_due(publisher)? {
-            return Ok(());
+        publisher.is_held.store(false, Ordering::Relaxed);
+        let begun = Instant::now();
+        self.publish_with(&lock, publisher)?;
+        // A process that gave up waiting meanwhile leaves its change to this one.
+        if begun.elapsed() >= PATIENCE {
+            self.owe_copy();
+            if self.is_due(publisher)? {
+                self.publish_with(&lock, publisher)?;
+            }
         }
-        self.publish_with(&lock, publisher).map(drop)
+        Ok(())
+    }
+
+    /// The error of a wait for the lock of those who publish.
+    fn held(&self, waited: Duration) -> CatalogError {
+        let holder = Place::of(&self.path).ok();
+        let holder = holder.and_then(|place| queue::holder_of_file(&place, LOCK));
+        CatalogError::LockTimeout {
+            path: self.beside(LOCK),
+            waited,
+            holder: Some(holder.unwrap_or_else(|| "a process that cannot be seen".to_owned())),
+        }
+    }
+
+    /// Whether the copy in this folder lacks something of the catalog, and since when; `None` if
+    /// it lacks nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read, or the system does not say when the copy was
+    /// made.
+    pub fn unpublished(&self, folder: &Path) -> Result<Option<Unpublished>, CatalogError> {
+        let at = published_at(folder)?;
+        let place = Place::of(&folder.join(PUBLISHED_FILE))?;
+        let copy = connection::open_published(&place, &self.options).ok();
+        let copied = copy.and_then(|copy| last_operation(&copy).ok());
+        let own = self.read("reading the history", last_operation)?;
+        if copied == Some(own) {
+            return Ok(None);
+        }
+        let beside = Place::of(&self.path)?;
+        // Looked at only if it is there: this changes nothing.
+        let is_there = beside.stat(LOCK).is_ok_and(|found| found.is_some());
+        let is_held = is_there
+            && self
+                .publishing_lock()
+                .is_ok_and(|lock| !lock.try_take().unwrap_or(true));
+        let holder = is_held.then(|| queue::holder_of_file(&beside, LOCK));
+        let now = self.options.clock.now();
+        let is_recent = at.is_some_and(|at| at.age_at(now).is_some_and(|age| age < INTERVAL));
+        // Small changes of a large catalog wait for as long.
+        if !is_held && is_recent {
+            return Ok(None);
+        }
+        Ok(Some(Unpublished {
+            at,
+            is_held,
+            holder: holder
+                .flatten()
+                .map(|holder| queue::without_arguments(&holder)),
+        }))
     }
 
     /// Whether the copy lacks something of the catalog that it is to have now.
@@ -308,6 +375,18 @@ impl Catalog {
     }
 }
 
+/// A published copy that lacks something of its catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unpublished {
+    /// When the copy was made; `None` if there is none.
+    pub at: Option<Timestamp>,
+    /// Whether another process has the lock of those who publish.
+    pub is_held: bool,
+    /// That process, if it can be seen: its pid and its program.
+    pub holder: Option<String>,
+}
+
 /// Publishes what a call changed when it is dropped; see [`Catalog::publishing`].
 pub struct Publishing<'a>(&'a Catalog);
 
@@ -349,7 +428,8 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
     let mut file = File::from(make_own_file(&dir, &*name).map_err(errno)?);
     let mut write = || -> std::io::Result<()> {
         std::io::copy(&mut source, &mut file)?;
-        // By the keeper's own clock, not that of the file server.
+        file.write_all(&Stamp::bytes(at))?;
+        // By the keeper's own clock, not that of the file server: older versions go by this.
         let seconds = at.0.div_euclid(1000);
         let nanos = at.0.rem_euclid(1000) * 1_000_000;
         let time = Timespec {

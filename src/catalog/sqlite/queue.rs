@@ -302,15 +302,43 @@ impl WriteQueue {
 
     /// The process that holds the turn, as `pid 12 (command line)`, if the kernel shows it.
     pub(crate) fn holder(&self) -> Option<String> {
-        let inode = self.catalog.stat(TURN).ok()??.st_ino;
-        let pid = (0..LOOKS).find_map(|_| {
-            let locks = std::fs::read_to_string("/proc/locks").ok()?;
-            locks
-                .lines()
-                .find_map(|line| holder_of(line, "FLOCK", inode))
-        })?;
-        Some(process(pid))
+        holder_of_file(&self.catalog, TURN)
     }
+}
+
+/// The process that holds the lock file beside a catalog whose name ends in `suffix`, as
+/// [`WriteQueue::holder`].
+pub(super) fn holder_of_file(catalog: &Place, suffix: &str) -> Option<String> {
+    let inode = catalog.stat(suffix).ok()??.st_ino;
+    let pid = (0..LOOKS).find_map(|_| {
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        locks
+            .lines()
+            .find_map(|line| holder_of(line, "FLOCK", inode))
+    });
+    // A process that took the lock and did not show itself.
+    Some(process(pid.or_else(|| opened_with_lock(inode))?))
+}
+
+/// The process with a file open by which it holds a lock on this inode: the kernel's list names
+/// none for such a lock. Of other users' processes only root sees it.
+fn opened_with_lock(inode: u64) -> Option<u32> {
+    let holds = |info: PathBuf| {
+        let text = std::fs::read_to_string(info).unwrap_or_default();
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+        lines.any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let is_open = words.next() == Some("OFDLCK");
+            let place = words.nth(3).unwrap_or_default();
+            is_open && place.rsplit(':').next().and_then(|last| last.parse().ok()) == Some(inode)
+        })
+    };
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid: &u32| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).ok();
+        files.is_some_and(|files| files.flatten().any(|file| holds(file.path())))
+    })
 }
 
 /// The process that keeps all others from opening a catalog because it reads the log again, as
@@ -338,6 +366,17 @@ fn process(pid: u32) -> String {
     match command.as_str() {
         "" => format!("pid {pid}"),
         command => format!("pid {pid} ({})", command.escape_debug()),
+    }
+}
+
+/// `pid 12 (/usr/bin/python train.py --key K)` without what follows the program.
+pub(super) fn without_arguments(holder: &str) -> String {
+    match holder.split_once(" (") {
+        Some((pid, command)) => {
+            let program = command.trim_end_matches(')').split(' ').next();
+            format!("{pid} ({})", program.unwrap_or_default())
+        }
+        None => holder.to_owned(),
     }
 }
 

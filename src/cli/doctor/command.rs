@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::{self, CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
+use crate::catalog::{
+    self, CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir, Unpublished,
+};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
@@ -118,6 +120,9 @@ struct Opened {
     notice: Option<&'static str>,
     /// When the copy was made that answers on a host without the catalog.
     published: Option<Timestamp>,
+    /// What the copy for other hosts lacks, on the host that has the catalog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpublished: Option<Unpublished>,
     #[serde(flatten)]
     health: CatalogHealth,
     counts: CatalogCounts,
@@ -279,6 +284,10 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 .to_owned(),
         );
     }
+    let unpublished = report.registry.as_ref();
+    let unpublished = unpublished.and_then(|registry| registry.unpublished.as_ref());
+    let is_behind = unpublished.is_some();
+    wrong.extend(unpublished.map(|behind| hint(context, command, &behind_text(behind))));
     let full = full_disks(&report);
     let is_full = !full.is_empty();
     wrong.extend(full.into_iter().map(|text| hint(context, command, &text)));
@@ -332,6 +341,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         None if lists.iter().all(|list| list.is_empty())
             && refused == 0
             && !is_readable
+            && !is_behind
             && !is_full
             && !is_sticky
             && !is_closed
@@ -369,6 +379,26 @@ fn shared_with(base: &Path, redact: bool) -> Option<String> {
     let folder = RegistryDir::find(base).ok()?;
     let group = catalog::shared_with(&folder)?;
     Some(if redact { "a group".to_owned() } else { group })
+}
+
+/// Says that the copy for other hosts is behind, and why.
+fn behind_text(behind: &Unpublished) -> String {
+    let what = match behind.at {
+        Some(at) => format!("the published copy of {at} lacks what was changed since"),
+        None => "there is no published copy".to_owned(),
+    };
+    let next = "publish one with: dalsegno publish";
+    match (&behind.holder, behind.is_held) {
+        (Some(holder), _) => format!(
+            "{what}, because {holder} has the lock of those who publish; once it goes on or is \
+             ended, {next}"
+        ),
+        (None, true) => format!(
+            "{what}, because a process that cannot be seen has the lock of those who publish; once \
+             it goes on or is ended, {next}"
+        ),
+        (None, false) => format!("{what}; {next}"),
+    }
 }
 
 /// Says of the disks of the catalog and the base directory which have no space for a change.
@@ -555,6 +585,7 @@ fn opened(registry: &Registry) -> Result<Opened, Error> {
         id: registry.id()?,
         notice: registry.notice(),
         published: registry.published()?.map(|published| published.at),
+        unpublished: registry.unpublished()?,
         health: registry.health()?,
         counts: registry.counts()?,
         operations,
