@@ -33,7 +33,9 @@ fn pressed(world: &World, call: &str, number: usize, line: &str) -> Ended {
     command.current_dir(&world.base).env_clear();
     let environment = program.get_envs();
     command.envs(environment.filter_map(|(name, value)| Some((name, value?))));
-    command.args(["strace", "-f", "-qq", "-o", "/dev/null"]);
+    // A shell that runs the tests in the background lets them ignore the signal.
+    command.args(["--default-signal=INT", "strace"]);
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
     command.args(["-e", &format!("trace={call}"), "-e"]);
     command.arg(format!("inject={call}:signal=SIGINT:when={number}"));
     command.arg(program.get_program()).args(program.get_args());

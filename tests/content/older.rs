@@ -70,7 +70,9 @@ fn an_older_catalog_migrates_with_all_its_rows() {
                     row.insert(column.to_owned(), "Null".to_owned());
                 }
                 if table == "artifact" {
-                    row.insert("metadata_file".to_owned(), "Null".to_owned());
+                    for column in ["metadata_file", "counted"] {
+                        row.insert(column.to_owned(), "Null".to_owned());
+                    }
                 }
             }
         }

@@ -70,7 +70,13 @@ pub(in crate::catalog) fn give_up(catalog: &Place, slices: u64, share: Share) ->
         }
         reserve.set_len(left)?;
         // A journaling file system gives out freed blocks only after its own commit.
-        reserve.sync_all().map(|()| true)
+        reserve.sync_all()?;
+        if left == 0 {
+            // Its inode may be what is lacking.
+            catalog.folder().unlink(catalog.beside(SUFFIX))?;
+            catalog.folder().sync()?;
+        }
+        Ok(true)
     };
     cut().unwrap_or(false)
 }
