@@ -119,3 +119,4 @@ pub(crate) use summaries::Summary;
 pub use summaries::{ParseSummaryKeyError, SummaryKey, SummaryOptions};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 pub use tie::{Tie, claim, learn, not_copied, require_owner, require_replaceable, tie, unproven};
+pub(crate) use undo::place_of_score;

@@ -42,6 +42,7 @@ pub(super) const REINSTATE: &str = concat!(
 );
 pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";
+pub(super) const KEEP: &str = "UPDATE removal SET purge_after = NULL WHERE id = ?1";
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";
 pub(super) const STATE_OF: &str = "SELECT state, purge_after FROM removal WHERE id = ?1";
 pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after \
@@ -597,6 +598,14 @@ impl Change<'_> {
     /// Records what the images do not say.
     pub fn add_detail(&self, detail: Detail) {
         self.journal.detail(detail);
+    }
+
+    /// Lets a removal stay in the trash until that is emptied.
+    ///
+    /// # Errors
+    /// As [`Change::set_state`].
+    pub fn keep_until_emptied(&self, id: &RemovalId) -> Result<(), CatalogError> {
+        self.run(KEEP, [id.as_str()]).map(drop)
     }
 
     /// Records what has become of a removal's data.

@@ -113,6 +113,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::ADD_ITEM,
         removals::INSERT_REMOVAL,
         removals::COPY_TO_REMOVAL,
+        removals::KEEP,
         removals::KEPT_ITEMS,
         removals::FATE,
         removals::LEFT,

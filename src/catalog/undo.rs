@@ -149,14 +149,16 @@ impl Catalog {
     }
 
     /// Sets the scores that an operation changed to what they were before it, and deletes those
-    /// that it added. Gives their number.
+    /// that it added. Gives their number. `later`: which of them a later operation in effect
+    /// changed, also if that left the same value.
     ///
     /// # Errors
-    /// [`UndoError::Changed`] if a score is not what the operation left, [`UndoError::Already`]
+    /// [`UndoError::Changed`] if there is one, or a score is not what the operation left, [`UndoError::Already`]
     /// if every one is what it was before; then nothing is changed.
     pub fn reset_scores_of(
         &self,
         operation: &Operation,
+        later: Option<String>,
         reversal: NewOperation<'_>,
     ) -> Result<u64, CatalogError> {
         let changes = self.score_changes(operation)?;
@@ -167,7 +169,7 @@ impl Catalog {
             false => Action::Score,
         };
         self.record(NewOperation { action, ..reversal }, |recorder| {
-            let mut changed = None;
+            let mut changed = later.clone();
             let mut as_before = 0;
             // All are compared before any is written: undoing does everything or nothing.
             for change in &changes {
@@ -175,7 +177,7 @@ impl Catalog {
                 let now = recorder.score_now(&score_of(change, ScoreValue::NAN))?;
                 as_before += usize::from(now == change.before);
                 if now != change.after {
-                    changed.get_or_insert_with(|| place(change));
+                    changed.get_or_insert_with(|| place_of_score(change));
                 }
             }
             let id = operation.id;
@@ -301,7 +303,7 @@ fn score_of(change: &ScoreChanged, value: ScoreValue) -> Score {
 }
 
 /// Where a score belongs, in words.
-fn place(score: &ScoreChanged) -> String {
+pub(crate) fn place_of_score(score: &ScoreChanged) -> String {
     let mut text = format!(
         "the score {} of {}, iteration {}",
         score.metric, score.run, score.iteration

@@ -15,7 +15,7 @@ use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::Filter;
 use crate::model::operation::HistoryFilter;
 use crate::model::progress::Monitor;
-use crate::model::removal::RemovalId;
+use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::recover;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Inbox, Options, Published, Registry, hostname};
@@ -23,6 +23,12 @@ use crate::registry::{Inbox, Options, Published, Registry, hostname};
 /// Says what became of a removal, or of a restore of it, that was interrupted.
 fn undone_text(registry: &Registry, id: &RemovalId) -> String {
     let kept = registry.removal(id).ok().flatten();
+    if kept
+        .as_ref()
+        .is_some_and(|removal| removal.state == RemovalState::Restored)
+    {
+        return format!("a restore of removal {id} was interrupted and has been completed");
+    }
     match kept.map(|removal| removal.reason) {
         None => {
             format!("removal {id} was interrupted and has been undone: its rows and data are back")
@@ -33,8 +39,8 @@ fn undone_text(registry: &Registry, id: &RemovalId) -> String {
              place; move that away, then restore the rest with: dalsegno restore {id}"
         ),
         Some(_) => format!(
-            "a restore of removal {id} was interrupted and has been undone: its data is in the trash; \
-             restore it with: dalsegno restore {id}"
+            "a restore of removal {id} was interrupted: what was back stays, and the rest is in the \
+             trash; restore that with: dalsegno restore {id}"
         ),
     }
 }

@@ -10,8 +10,8 @@
 //! | folder with a note `renaming.json` | no removal | a rename was killed; [`rename`] settles it |
 //! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
 //! | the same, with nothing in it | no removal | it is dropped |
-//! | folder with `restoring.json` | removal kept, item not restored | the item goes into it again |
-//! | the same | the same, and its path has a row again | the restore is completed: the item stays |
+//! | folder with `restoring.json` | removal kept, item back at its path | its restore is completed |
+//! | the same | removal kept, item in the folder | it stays in the trash |
 //! | the same | item restored, or removal over | the note is dropped |
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
 //! | no folder | removal being purged | it is marked as purged |
@@ -61,7 +61,7 @@ pub(crate) const MOST_OF_OTHERS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Removals and restores that were undone.
+    /// Removals that were undone, and restores that were completed as far as data was back.
     pub undone: Vec<RemovalId>,
     /// Removals whose purge was finished.
     pub purged: Vec<RemovalId>,
@@ -341,6 +341,7 @@ fn has_unsettled(change: &Change<'_>, base: &Base) -> Result<bool, Stop> {
 }
 
 enum Settled {
+    /// Data is back at its path: a removal was undone, or a restore completed.
     Undone,
     /// The same, but for what stays in the trash.
     Occupied(String),
@@ -382,7 +383,7 @@ fn settle(
         match change.removal(id)? {
             None => roll_back_removal((catalog, base), change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
-                roll_back_restore(base, change, &folder, id, now)
+                settle_restore(base, change, &folder, id, now)
             }
             // The purge takes the rest.
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
@@ -401,8 +402,17 @@ fn settle(
             },
         }
     })?;
-    if matches!(settled, Settled::Completed) {
-        trash.remove_folder(id)?;
+    match settled {
+        Settled::Completed => drop(trash.remove_folder(id)?),
+        // Until the commit, the note alone says that what is at a place is what was removed.
+        Settled::Undone => {
+            if let Some(folder) = trash.folder(id)?
+                && folder.is_restoring()?
+            {
+                folder.end_restoring()?;
+            }
+        }
+        _ => {}
     }
     Ok(settled)
 }
@@ -646,7 +656,7 @@ fn mend_lists(base: &Base, folder: &TrashFolder, items: &ManifestItems) -> Resul
     Ok(())
 }
 
-fn roll_back_restore(
+fn settle_restore(
     base: &Base,
     change: &Change<'_>,
     folder: &TrashFolder,
@@ -674,8 +684,7 @@ fn roll_back_restore(
         }
     }
     let mut dirty = DirtyFolders::default();
-    let mut is_undone = false;
-    let mut refused = None;
+    let mut is_settled = false;
     // The metadata of a group has no row: it goes the way of what the same note names beside it.
     let mut rows = Vec::with_capacity(items.items.len());
     for item in &items.items {
@@ -698,45 +707,32 @@ fn roll_back_restore(
         // Only the thing that was on its way back; anything else at this path is not ours.
         // By its inode: the device of a file system may have another number after a reboot, and
         // it is that of the base directory, or looking had failed.
-        let found = match entry_at(base, Path::new(&item.path), item.entry_type)? {
-            Some(found) if found.inode == item.entry.inode => found,
-            _ => continue,
-        };
-        is_undone = true;
-        if has_row(change, &item.path)? {
-            complete_restore(change, id, rows, now)?;
-            if item.part.is_none() {
-                change.mark_item_restored(id, item.item, now)?;
-            }
+        let found = entry_at(base, Path::new(&item.path), item.entry_type)?;
+        if found.is_none_or(|found| found.inode != item.entry.inode) {
             continue;
         }
-        // With the device number of today, which moving compares.
-        let item = TrashItem {
-            entry: found,
-            ..item.clone()
-        };
-        let claim = folder.claim(&item.item.to_string(), Some((&item, &items.claim)))?;
-        match folder.take(base, &item, &claim, &mut dirty) {
-            Ok(()) => {}
-            Err(error @ StorageError::Untrusted { .. }) => refused = Some(error),
-            Err(error) => return Err(error.into()),
+        // It stays, because a training may have written into it since.
+        is_settled = true;
+        complete_restore(change, id, rows, now)?;
+        if item.part.is_none() {
+            change.mark_item_restored(id, item.item, now)?;
         }
     }
-    // The other way round than above: here the data went into the trash.
     folder.sync_with(&dirty)?;
     folder.sync_dirty(&dirty)?;
-    mend_lists(base, folder, &items)?;
-    if let Some(error) = refused {
-        return Err(error.into());
+    if is_settled {
+        // As in a restore: the renames of the process that was killed.
+        folder.sync_dirty(&DirtyFolders::everywhere())?;
     }
-    // A restore that was completed above may have taken the last item.
+    mend_lists(base, folder, &items)?;
     if change.left(id)? == 0 && folder.is_hollow()? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
+    if is_settled {
+        // The rest was to come back too.
+        change.keep_until_emptied(id)?;
+        return Ok(Settled::Undone);
+    }
     folder.end_restoring()?;
-    Ok(if is_undone {
-        Settled::Undone
-    } else {
-        Settled::Nothing
-    })
+    Ok(Settled::Nothing)
 }

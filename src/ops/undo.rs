@@ -4,19 +4,21 @@
 //! their former values. The undo is an operation too; its reason names the operation that it
 //! undoes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, CatalogError, PinChange};
+use crate::catalog::{self, Catalog, CatalogError, PinChange, place_of_score as place};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
+use crate::model::name::RunName;
 use crate::model::operation::{
     Action, HistoryFilter, NewOperation, Operation, UndoError, undo_of, undone_by,
 };
+use crate::model::pin::PinScope;
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{self, RestoreTarget};
@@ -73,6 +75,7 @@ pub(crate) fn undo(
         pin: None,
         scores: 0,
     };
+    let later = changed_since(catalog, &operation)?;
     // Each arm is a protocol of its own, with its checks and its transaction.
     match operation.action {
         Action::Remove => {
@@ -94,7 +97,7 @@ pub(crate) fn undo(
         Action::Score | Action::Unscore => {
             // The same action: what the operation set is set once more, to the values before.
             let reset = new_operation(operation.action);
-            report.scores = catalog.reset_scores_of(&operation, reset)?;
+            report.scores = catalog.reset_scores_of(&operation, later, reset)?;
         }
         action => {
             let why = why_never(action);
@@ -107,6 +110,82 @@ pub(crate) fn undo(
         }
     }
     Ok(report)
+}
+
+/// Which score of an operation a later one in effect changed, in words; `None` if none did.
+///
+/// # Errors
+/// [`UndoError::Changed`] if a run that the operation names has another name since: what it was about
+/// went along, and the name may be that of another run.
+fn changed_since(catalog: &Catalog, operation: &Operation) -> Result<Option<String>, Error> {
+    let entries = || operation.detail.iter().flat_map(Detail::entries);
+    let mut runs: BTreeSet<RunName> = BTreeSet::new();
+    let name = |scope: &PinScope| scope.run.parse::<RunName>().ok();
+    let mut places = HashSet::new();
+    for entry in entries() {
+        match entry {
+            Detail::PinBound(bound) => runs.extend(bound.scopes.iter().filter_map(name)),
+            Detail::PinReleased(free) => runs.extend(free.scopes.iter().filter_map(name)),
+            Detail::ScoreChanged(change) => {
+                runs.insert(change.run.clone());
+                places.insert(place(change));
+            }
+            _ => {}
+        }
+    }
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let actions = [
+        Action::Rename,
+        Action::Recover,
+        Action::Score,
+        Action::Unscore,
+    ];
+    let filter = HistoryFilter::default().actions(actions);
+    let mut undone = BTreeSet::new();
+    let mut renames = Vec::new();
+    let mut later = None;
+    catalog.history(&filter, |found| {
+        if found.id <= operation.id {
+            return Ok::<_, Error>(ControlFlow::Break(()));
+        }
+        // The newest comes first: what was undone is passed over with its undo.
+        let undid = found.reason.as_deref().and_then(undone_by);
+        let is_undo = undid.is_some_and(|undid| undid < found.id);
+        let is_in_effect = !undone.contains(&found.id);
+        if is_in_effect {
+            undone.extend(undid.filter(|_| is_undo));
+        }
+        for entry in found.detail.iter().flat_map(Detail::entries) {
+            match entry {
+                Detail::RunRenamed(rename) => renames.push((found.id, rename.clone())),
+                Detail::ScoreChanged(change) if is_in_effect && !is_undo => {
+                    let place = place(change);
+                    if places.contains(&place) {
+                        later = Some(format!("{place} (by operation {})", found.id));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for run in runs {
+        let (mut name, mut by) = (run.clone(), operation.id);
+        for (id, rename) in renames.iter().rev() {
+            if let Some(Ok(new)) = catalog::renamed(&name, &rename.from, &rename.to) {
+                (name, by) = (new, *id);
+            }
+        }
+        if name != run {
+            return Err(refused(UndoError::Changed {
+                id: operation.id,
+                what: format!("the name of run {run} ({name} by operation {by})"),
+            }));
+        }
+    }
+    Ok(later)
 }
 
 /// What a user did and may want to take back. Scans, looks, seals and the like note what is so, often

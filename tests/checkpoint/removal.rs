@@ -353,7 +353,7 @@ fn an_array_of_a_container_goes_without_the_checkpoint_in_it() {
 /// Leaves the state of a process that was killed between the renames and the commit of a removal or
 /// a restore.
 #[test]
-fn a_removal_or_restore_that_was_killed_is_undone() {
+fn a_killed_restore_is_completed_and_a_killed_removal_is_undone() {
     let (folder, registry) = base();
     let path = write(folder.path(), "r", 5);
     scan(&registry, &[Kind::Checkpoint]);
@@ -372,8 +372,13 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
     fs::rename(trash.join("0"), &full).unwrap();
     let registry = common::create(folder.path());
     assert_eq!(registry.recovery().undone, std::slice::from_ref(&id));
-    assert!(!full.exists() && trash.join("0").is_file());
-    assert!(!trash.join("restoring.json").exists());
+    assert_eq!(registry.get(&target(&path)).unwrap().unwrap(), row);
+    assert!(full.is_file() && !trash.exists());
+    let id = remove(&registry, &path);
+    let trash = folder.path().join(".dalsegno/trash").join(id.as_str());
+    let manifest = fs::read_to_string(trash.join("manifest.json")).unwrap();
+    let items: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let note = serde_json::json!({ "items": items["items"] }).to_string();
     drop(registry);
 
     // Another file took its place in the meantime; it does not belong to the registry.

@@ -151,13 +151,20 @@ impl Case {
             RestoreOne => (ALL(Where::Trash), &[Where::Place, Where::Trash]),
             Empty => (ALL(Where::Trash), ALL(Where::Gone)),
             RecoverRemoval => (ALL(Where::Place), ALL(Where::Place)),
-            RecoverRestore | RecoverBeside => (ALL(Where::Trash), ALL(Where::Trash)),
+            // The file has both names still, and nothing came after it.
+            RecoverRestore if plain::is_on() => (ALL(Where::Trash), ALL(Where::Trash)),
+            RecoverRestore | RecoverBeside => (ALL(Where::Place), ALL(Where::Place)),
             RecoverPurge | RecoverNote => (ALL(Where::Gone), ALL(Where::Gone)),
         }
     }
 
     pub(crate) fn is_atomic(self) -> bool {
         self != Empty
+    }
+
+    /// Whether what was done stays if the process ends before the rest is.
+    pub(crate) fn stays_as_it_is(self) -> bool {
+        matches!(self, Restore | RestoreOne | Beside)
     }
 
     /// Makes the base directory, with everything in place, and a folder beside it.

@@ -239,7 +239,8 @@ impl Template {
             // If the disk stays broken, the outcome of a commit cannot be known.
             Some(_) => matches!(fault, Fault::Forever(_)),
         };
-        if self.case.is_atomic() {
+        let stays = may_be_either && self.case.stays_as_it_is();
+        if self.case.is_atomic() && !stays {
             let fits = are(before) || (may_be_either && are(after));
             assert!(fits, "said {said:?}, and {places:?}");
         } else {

@@ -7,11 +7,12 @@ use dalsegno::RestoreTarget;
 use dalsegno::ScanOptions;
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Filter;
+use dalsegno::model::name::RunName;
 use dalsegno::model::operation::Action;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{PinSelection, RefreshOptions, Registry};
+use dalsegno::{PinSelection, RefreshOptions, Registry, RenameOptions};
 
 use crate::{
     ARRAY, OTHER, after, array, base, code, get, history, key, made, one, remove, score, target,
@@ -447,4 +448,57 @@ fn the_newest_in_effect_is_found_behind_undos_of_undos() {
         "{error}"
     );
     assert_eq!(undone(), older);
+}
+
+/// After a rename, the name that an operation used may be that of another run.
+#[test]
+fn what_followed_a_renamed_run_is_not_undone_under_the_old_name() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    let name: PinName = "p".parse().unwrap();
+    registry.pin(&name, Some("why"), &of_run(None)).unwrap();
+    let pinned = last(&registry);
+    registry.score(&[score(1000, "voi", 1.0)]).unwrap();
+    let scored = last(&registry);
+    let [mito, other]: [RunName; 2] = ["mito", "other"].map(|run| run.parse().unwrap());
+    registry
+        .rename_run(&mito, &other, &RenameOptions::default().active(true))
+        .unwrap();
+    let renamed = last(&registry);
+    array(&registry, ARRAY);
+    registry.pin(&name, None, &of_run(None)).unwrap();
+    registry.score(&[score(1000, "voi", 1.0)]).unwrap();
+    for id in [pinned, scored] {
+        let error = registry.undo(id).unwrap_err();
+        assert_eq!(error.code(), "changed-since-operation");
+        let why = format!("the name of run mito (other by operation {renamed}) changed since");
+        assert!(error.to_string().ends_with(&why), "{error}");
+    }
+    assert_eq!(get(&registry, ARRAY).pins, ["p"]);
+    assert_eq!(scores(&registry).len(), 2);
+    drop(folder);
+}
+
+/// A later operation may have left the value that an earlier one did.
+#[test]
+fn scores_that_were_set_again_are_not_undone_by_the_first() {
+    let (_folder, registry) = base();
+    let mut set = |value: f64| {
+        registry.score(&[score(1, "voi", value)]).unwrap();
+        last(&registry)
+    };
+    let [first, second, third] = [1.0, 2.0, 1.0].map(&mut set);
+    let error = registry.undo(first).unwrap_err();
+    assert_eq!(error.code(), "changed-since-operation");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("(by operation {second})")),
+        "{error}"
+    );
+    // One by one, the newest first.
+    for id in [third, second, first] {
+        assert_eq!(registry.undo(id).unwrap().scores, 1);
+    }
+    assert_eq!(scores(&registry).len(), 0);
 }

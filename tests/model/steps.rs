@@ -526,15 +526,16 @@ impl World {
     }
 
     /// Leaves what a restore leaves that is killed before its commit: a note, and an item at its
-    /// old place. The next open takes it into the trash again.
+    /// old place. The next open gives what is there its rows; the rest stays in the trash.
     fn killed_restore(&mut self, at: usize) {
         if self.kept.is_empty() {
             return;
         }
         self.registry = None;
-        let (id, artifacts) = &self.kept[at % self.kept.len()];
+        let at = at % self.kept.len();
+        let (id, artifacts) = &self.kept[at];
         let folder = self.base.join(".dalsegno/trash").join(id);
-        let mut items = Vec::new();
+        let (mut items, mut back) = (Vec::new(), Vec::new());
         for (array, kept) in artifacts {
             let place = self.base.join(path_of(*array));
             let Some((number, _)) = &kept.item else {
@@ -549,10 +550,14 @@ impl World {
             if items.len() < 3 {
                 fs::create_dir_all(place.parent().unwrap()).unwrap();
                 fs::rename(from, place).unwrap();
+                back.push(*array);
             }
         }
         let note = serde_json::json!({ "items": items }).to_string();
         fs::write(folder.join("restoring.json"), note).unwrap();
+        if !back.is_empty() {
+            self.bring_back(at, &back);
+        }
         self.reopen();
     }
 

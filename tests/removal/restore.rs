@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::RemovalState;
-use dalsegno::{Registry, RestoreTarget};
+use dalsegno::model::removal::{RemovalState, TrashKeep};
+use dalsegno::{Registry, RemoveOptions, RestoreTarget};
 
 use crate::child::tree;
 use crate::{
@@ -44,7 +45,7 @@ fn what_comes_back_is_what_went() {
         let path = folder.path().join(ONE);
         fs::set_permissions(path.join("0/0/0"), fs::Permissions::from_mode(0o440)).unwrap();
         fs::set_permissions(path.join("0"), fs::Permissions::from_mode(0o2750)).unwrap();
-        let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let past = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         for file in [path.join("0/0/0"), path.join("0"), path.clone()] {
             fs::File::open(file).unwrap().set_modified(past).unwrap();
         }
@@ -384,7 +385,7 @@ fn parents_that_are_gone_are_made_again_and_links_are_not_followed() {
 }
 
 #[test]
-fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
+fn a_restore_that_was_cut_off_is_completed_whatever_number_the_device_has_now() {
     let (folder, registry) = base();
     array(&registry, ONE);
     let before = exactly(&folder.path().join(ONE));
@@ -405,10 +406,54 @@ fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
     let registry = crate::open_at(folder.path(), crate::NOW);
     assert_eq!(registry.recovery().problems, [""; 0]);
     assert_eq!(registry.recovery().undone, std::slice::from_ref(&id));
-    assert!(!place.exists());
-    assert_eq!(paths(&registry), [""; 0]);
-    registry
+    assert_eq!(exactly(&folder.path().join(ONE)), before);
+    assert_eq!(paths(&registry), [ONE]);
+    assert!(!removal.exists());
+    assert_eq!(registry.trash().unwrap(), []);
+}
+
+/// A restore of several that was killed between two of them, after which a training wrote on.
+#[test]
+fn a_killed_restore_takes_nothing_that_was_written_since() {
+    let (folder, registry) = base();
+    array(&registry, ONE);
+    array(&registry, TWO);
+    let keep = TrashKeep::For(Duration::from_secs(1));
+    let options = RemoveOptions::default().keep(keep);
+    let id = registry
+        .remove_many(&Filter::default(), &options, &Silent)
+        .unwrap()
+        .removal
+        .unwrap();
+    drop(registry);
+    let removal = folder.path().join(crate::TRASH).join(id.as_str());
+    let text = fs::read_to_string(removal.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let items = manifest["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    let first = &items[0];
+    let place = folder.path().join(first["path"].as_str().unwrap());
+    let note = serde_json::json!({ "items": items }).to_string();
+    fs::write(removal.join("restoring.json"), note).unwrap();
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::rename(removal.join(first["item"].to_string()), &place).unwrap();
+    fs::write(place.join("since"), "new").unwrap();
+
+    // Long after the trash is due.
+    let late = crate::NOW.plus(Duration::from_secs(1_000_000));
+    for _ in 0..2 {
+        let registry = crate::open_at(folder.path(), late);
+        assert_eq!(registry.recovery().problems, [""; 0]);
+        assert_eq!(fs::read_to_string(place.join("since")).unwrap(), "new");
+        assert_eq!(paths(&registry), [first["path"].as_str().unwrap()]);
+        assert!(!removal.join("restoring.json").exists());
+        // The other one was to come back too, and still can.
+        assert_eq!(registry.trash().unwrap().len(), 1);
+    }
+    let registry = crate::open_at(folder.path(), late);
+    let restored = registry
         .restore_as_planned(&RestoreTarget::Removal(id))
         .unwrap();
-    assert_eq!(exactly(&folder.path().join(ONE)), before);
+    assert_eq!(restored.artifacts.len(), 1);
+    assert_eq!(paths(&registry).len(), 2);
 }

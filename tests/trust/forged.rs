@@ -142,7 +142,10 @@ fn forge_rows(scene: &Scene, path: &str) {
     ));
     let catalog = rusqlite::Connection::open(scene.base.join(".dalsegno/catalog.sqlite3")).unwrap();
     let columns: Vec<String> = catalog
-        .prepare("SELECT name FROM pragma_table_info('artifact') WHERE name NOT IN ('id', 'metadata_file')")
+        .prepare(
+            "SELECT name FROM pragma_table_info('artifact') WHERE name NOT IN \
+             ('id', 'metadata_file', 'counted')",
+        )
         .unwrap()
         .query_map([], |row| row.get(0))
         .unwrap()

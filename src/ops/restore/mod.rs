@@ -10,10 +10,11 @@
 //! 6  COMMIT, synced
 //! 7  drop restoring.json, and the folder if nothing is left in it
 //! ```
-//! A crash before 6 leaves the rows in the removal; the next open for writing moves items that had
-//! left the trash into it again. A crash after 6 leaves `restoring.json`, which that open drops. A
-//! removal whose purge has begun cannot be restored: the catalog says so before the first file is
-//! unlinked.
+//! A crash before 6 leaves the rows in the removal. The next open for writing completes the restore of
+//! each item that is back at its path: a training may have written into it since, so it is not moved
+//! again. The rest stays in the trash until that is emptied. A crash after 6 leaves `restoring.json`,
+//! which that open drops. A removal whose purge has begun cannot be restored: the catalog says so
+//! before the first file is unlinked.
 //!
 //! An item that was deleted in the trash by hand is lost: the rest comes back, and the rows of what
 //! is lost come back as missing, in the same transaction. If all that is asked for is lost, nothing

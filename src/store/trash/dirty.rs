@@ -27,6 +27,14 @@ pub struct DirtyFolders {
 }
 
 impl DirtyFolders {
+    /// All folders of the file system: those that another process renamed in.
+    pub fn everywhere() -> Self {
+        Self {
+            are_too_many: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds a folder; `path` is relative to the base directory.
     pub(super) fn add(&mut self, path: &Path, folder: &OwnedFd) -> Result<(), StorageError> {
         if self.are_too_many || self.folders.contains_key(path) {
