@@ -401,11 +401,18 @@ pub enum CatalogError {
 
 /// How long a call waited for the lock, for the text of the error.
 fn for_time(waited: Duration) -> String {
-    match waited.is_zero() {
+    let millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+    // A part of the time may have gone to another lock.
+    let shown = match millis {
         // SQLite's own busy error comes at once, and `for 0s` would read as a mistake.
-        true => String::new(),
-        false => format!(" for {}", humantime::format_duration(waited)),
-    }
+        0 => return String::new(),
+        1..1000 => millis,
+        _ => millis.saturating_add(50) / 100 * 100,
+    };
+    format!(
+        " for {}",
+        humantime::format_duration(Duration::from_millis(shown))
+    )
 }
 
 /// Who held the lock, for the text of the error.
