@@ -503,16 +503,16 @@ impl Catalog {
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                     self.require_not_interrupted()?;
                     let waited = start.elapsed();
+                    if !is_reported && waited >= queue::PATIENCE {
+                        is_reported = true;
+                        (self.options.on_wait)("another program that has it open");
+                    }
                     if waited >= patience {
                         return Err(CatalogError::LockTimeout {
                             path: self.path.clone(),
                             waited: patience,
                             holder: Some("another program that has it open".to_owned()),
                         });
-                    }
-                    if !is_reported && waited >= queue::PATIENCE {
-                        is_reported = true;
-                        (self.options.on_wait)("another program that has it open");
                     }
                 }
                 Err(error) => return Err(self.sql("beginning a change", error)),
