@@ -295,4 +295,7 @@ def test_errors_are_put_in_the_words_of_python(registry: dalsegno.Registry) -> N
     assert in_python("give it up with: dalsegno trash empty 20260101-1-a; or") == (
         "give it up with: empty_trash(removals='20260101-1-a'); or"
     )
+    assert in_python("dalsegno unpin a; dalsegno unpin 'b c', then") == (
+        "unpin('a'); unpin('b c'), then"
+    )
     assert in_python("no command: dalsegno verifying") == "no command: dalsegno verifying"

@@ -251,7 +251,7 @@ def test_a_selection_that_matches_nothing_is_warned_of_with_the_nearest_name(
         assert said[0].filename == __file__
     with pytest.warns(Nothing, match='no dataset "corp1"; did you mean "crop1"'):
         registry.list(run="affinities", dataset="corp1")
-    with pytest.warns(Nothing, match="nothing that is recorded matches"):
+    with pytest.warns(Nothing, match="no iteration 2; iterations near 2: 1"):
         registry.list(run="affinities", iteration=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -220,6 +220,7 @@ _CALLS = {
     "seal PATH": "seal(path)",
     "trash empty (?P<emptied>[0-9][^\\s;]*)": "empty_trash(removals='{}')",
     "trash empty": "empty_trash()",
+    "unpin (?P<unpinned>'[^']*'|[^\\s;,]+)": "unpin('{}')",
     "verify --repair": "verify(repair=True)",
     "verify": "verify()",
 }
@@ -241,7 +242,8 @@ def _call(found: re.Match[str]) -> str:
     if found["flag"] is not None:
         return "damaged=True"
     at = next(at for at in range(len(_CALLS)) if found[f"c{at}"] is not None)
-    return list(_CALLS.values())[at].format(found["restored"] or found["emptied"])
+    name = found["restored"] or found["emptied"] or found["unpinned"] or ""
+    return list(_CALLS.values())[at].format(name.strip("'"))
 
 
 def reworded(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ impl Verify<'_> {
             Some(RemovalState::Restored) if has_items && !folder.is_hollow()? => (
                 VerifyClass::TrashLeftover,
                 "something is left of a removal that was restored; if it was lost and put back here, \
-                 move it to its old place, then run: dalsegno refresh",
+                 move it to its old place, where the next look at the disk finds it",
                 None,
             ),
             Some(RemovalState::Purged) if has_items => (
