@@ -95,7 +95,9 @@ pub use rename::RunContents;
 pub(crate) use rename::renamed;
 pub use salvage::{Salvaged, keep_published, salvage_published};
 pub use scores::ScoreQuery;
-pub use sharing::{closed_to_group, shared_with};
+pub use sharing::closed_to_group;
+#[cfg(feature = "cli")]
+pub use sharing::shared_with;
 pub use sqlite::backup;
 #[cfg(feature = "cli")]
 pub(crate) use sqlite::changes;

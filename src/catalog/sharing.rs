@@ -31,6 +31,7 @@ fn group(folder: &RegistryDir) -> Result<Option<u32>, CatalogError> {
 
 /// The group that shares `.dalsegno`, in words: `group "lab" (gid 1001)`; `None` if no group does.
 #[must_use]
+#[cfg(feature = "cli")]
 pub fn shared_with(folder: &RegistryDir) -> Option<String> {
     let group = group(folder).ok()??;
     let name = group_name(group);

@@ -234,6 +234,7 @@ impl Catalog {
     }
 
     /// Whether there is a reserve beside it with which a removal can open it on a full disk.
+    #[cfg(feature = "cli")]
     #[must_use]
     pub fn has_reserve(&self) -> bool {
         reserve::is_left(&self.path)

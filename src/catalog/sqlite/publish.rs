@@ -41,7 +41,6 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension};
 use rustix::fs::{Dir, Timespec, Timestamps, futimens, renameat};
 use rustix::io::Errno;
-use serde::Serialize;
 
 use super::backup::{LAST_OPERATION, copy_open};
 use super::connection;
@@ -251,6 +250,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] if the catalog cannot be read, or the system does not say when the copy was
     /// made.
+    #[cfg(feature = "cli")]
     pub fn unpublished(&self, folder: &Path) -> Result<Option<Unpublished>, CatalogError> {
         let at = published_at(folder)?;
         let place = Place::of(&folder.join(PUBLISHED_FILE))?;
@@ -376,7 +376,8 @@ impl Catalog {
 }
 
 /// A published copy that lacks something of its catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Unpublished {
     /// When the copy was made; `None` if there is none.
