@@ -20,7 +20,7 @@ pub(super) const MOVE_SCOPES_BY: &str = "UPDATE OR IGNORE pin_scope SET run_id =
 impl Change<'_> {
     /// Completes a rename that a crash interrupted before its commit, when other data has the old
     /// name by now: gives rows to new names, in the places of those that scans made since, and what
-    /// was bound to the runs by a time; all of it if there is none. Says whether that was possible;
+    /// was bound to the runs by a time; without a time, all of it. Says whether that was possible;
     /// if not, the change must not be committed.
     ///
     /// # Errors

@@ -207,7 +207,7 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
     let (kept, begun): (Vec<_>, Vec<_>) = trash
         .iter()
         .partition(|removal| removal.state == RemovalState::Kept);
-    // Nobody else says that what was removed and is half gone does not come back.
+    // No other line says that a half unlinked removal cannot be restored.
     for removal in begun.iter().take(MOST_LINES) {
         context.say(&context.with_base(&being_purged(registry, removal)));
     }

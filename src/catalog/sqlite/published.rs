@@ -91,7 +91,7 @@ pub fn published_at(folder: &Path) -> Result<Option<Timestamp>, CatalogError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(CatalogError::io("reading", &path, error)),
     };
-    // What is no copy is refused by whoever opens it.
+    // A file that is no copy is refused when it is opened.
     Ok(Some(made_at(&path).unwrap_or_else(|| modified(&metadata))))
 }
 

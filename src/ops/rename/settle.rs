@@ -176,7 +176,8 @@ impl Interrupted<'_> {
         }
     }
 
-    /// Whether the data of a row is, by its time, where it goes; so if no row has a time.
+    /// Whether the data of at least one row is at its new path, by its time. Rows without a time
+    /// say nothing: if there are only such, the answer is yes.
     fn has_data(&self, exchange: &Exchange) -> Result<bool, Error> {
         let mut has_time = false;
         for (_, after) in &exchange.rows {

@@ -1,7 +1,7 @@
 //! Groups that are one user's own: only that user is in them, so who is in the group is that user.
 //!
 //! A folder made with a umask of 002 can be written by its group. If that is the group that many
-//! systems give each user alone, or the group of root, nobody else can have written there.
+//! systems give each user alone, or the group of root, only that user can have written there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
