@@ -67,6 +67,9 @@ for pair in strace:strace sqlite3:sqlite3 python3:python3 cc:gcc unshare:util-li
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
+# Only root can mount the images of full file systems.
+[[ $(id -u) != 0 ]] || command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
 if ((${#missing[@]})); then
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive
