@@ -219,7 +219,7 @@ pub enum Error {
         /// Path of the row that the data is of.
         owner: PathBuf,
     },
-    /// What was to be removed is not at its path, and by its time its data is at another one: a
+    /// An artifact to remove is not at its path, and by its time its data is at another one: a
     /// folder above it was renamed by hand, and its row did not follow.
     #[error(
         "{} is gone, and its data is, by its time, in {}: a folder was renamed by hand",

@@ -288,7 +288,7 @@ impl Journal<'_> {
             }
         };
         let (id, before) = self.after;
-        // Written out once: what is hashed is what is stored, byte by byte.
+        // Written out once, so that the hash is over the bytes that are stored.
         let detail = detail.map(|detail| detail.to_string());
         let images: [u8; 32] = self.hasher.into_inner().finalize().into();
         let hash = hash_of(

@@ -13,7 +13,7 @@ use crate::model::known::{Fingerprint, KnownArray, KnownArrays, Said};
 
 /// Rows whose metadata file is known: path, fingerprint, what the row says of the file's content, id,
 /// and when the file was written.
-// Present rows only. What is damaged is read again, and so is a pyramid, which has several files.
+// Present rows only: damaged arrays are read again, and pyramids, which have several files.
 pub(super) const KNOWN: &str = "SELECT iif(a.array = '', container.path, \
      container.path || '/' || a.array), a.metadata_file, a.metadata_id, metadata.text, \
      a.iterations, a.id, a.written_at \

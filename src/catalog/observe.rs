@@ -87,8 +87,8 @@ pub(super) enum SealChange {
 }
 
 impl Catalog {
-    /// Records what was seen of artifacts' data, in one transaction. A look never voids a seal:
-    /// what contradicts one is only reported, and so is what may be the data of another run.
+    /// Records what was seen of artifacts' data, in one transaction. A look never voids a seal: it
+    /// only reports contradictions to one, and data that may be another run's.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is

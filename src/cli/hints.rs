@@ -166,7 +166,8 @@ fn how_to_copy(path: &Path, base: &Path) -> String {
     )
 }
 
-/// What to type where the published copy is newer than the catalog: what is moved away is kept.
+/// What to type if the published copy is newer than the catalog. The files are moved aside, not
+/// removed.
 fn how_to_take(path: &Path, copy: &Path) -> String {
     let word = |path: &Path, end: &str| shell_word(&format!("{}{end}", path.display()));
     let (catalog, older) = (word(path, ""), word(path, ".older"));

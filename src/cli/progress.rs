@@ -133,7 +133,7 @@ fn print_lines(counts: &Counts, pause: impl Fn(Duration) -> bool) {
 
 /// What was done so far.
 struct Counts {
-    /// What the work is called while no phase of it is known.
+    /// The name of the work while its phase is not known.
     work: &'static str,
     phase: Mutex<(Option<Phase>, Option<u64>)>,
     items: AtomicU64,

@@ -153,7 +153,7 @@ pub struct Artifact {
     /// read. Shape, data type and the like of a pyramid are those of its first level.
     pub metadata: Option<Arc<ArrayMetadata>>,
     /// Chunks, or shards, that were there when its files were last counted, of all levels together
-    /// if it is a pyramid; `None` if they were never counted, or cannot be told from other files.
+    /// if it is a pyramid; `None` if they were never counted, or look like other files.
     pub chunks_there: Option<u64>,
     /// Which chunks were there at the seal; `None` if all were, or it is unknown.
     pub sealed_chunks: Option<ChunkSet>,

@@ -4,7 +4,7 @@
 //! with another number in `v` is of another version. The next command that writes the catalog
 //! folds the notes into it. See `store::inbox` for the files.
 //!
-//! What a line says about its user is not believed: the owner of the file is who wrote it.
+//! The user that a line names is not believed: the owner of the file wrote it.
 
 use serde::{Deserialize, Serialize};
 

@@ -22,8 +22,8 @@ pub struct Observation {
     pub data_written_at: Option<Timestamp>,
     /// What the metadata of an array says; `None` for other data, and if it cannot be read.
     pub metadata: Option<Arc<ArrayMetadata>>,
-    /// Chunks, or shards, that are there; `None` if they were not counted or cannot be told from
-    /// other files.
+    /// Chunks, or shards, that are there; `None` if they were not counted or look like other
+    /// files.
     pub chunks: Option<u64>,
     /// Which chunks these are, if the look asked for that.
     pub chunk_set: Option<ChunkSet>,
@@ -41,8 +41,8 @@ pub struct Observation {
     pub levels: Option<Levels>,
     /// Iterations that the array says it holds, ascending; `None` if this was not looked at.
     pub iterations: Option<Vec<i64>>,
-    /// By what the metadata file is known the next time; `None` if it was not read, or is to be
-    /// read again.
+    /// Identifies the metadata file the next time; `None` if it was not read, or must be read
+    /// again.
     pub(crate) fingerprint: Option<Fingerprint>,
     /// The row that says already what was seen; `None` if it may say something else.
     pub(crate) known_row: Option<ArtifactId>,

@@ -89,7 +89,7 @@ pub(crate) fn not_unlinkable(
     };
     let due = pending(catalog, base, now)?.due.into_iter();
     let refused = due.take(MOST_DUE).filter_map(|id| {
-        // What cannot be opened is named where the trash is checked.
+        // The check of the trash names a folder that cannot be opened.
         let folder = trash.folder(&id).ok()??;
         let why = refused_purge(base, &folder)?;
         Some(format!("removal {id}: {why}"))

@@ -275,7 +275,7 @@ impl TrashReading<'_> {
             }
             let of_item = by_item.get(&item.item).map_or(&[][..], Vec::as_slice);
             let is_back = || restored_rows::is_item_back(self.base, item, of_item);
-            // What was unlinked is not back because something is at its place now.
+            // An unlinked item is not back, even if something is at its place now.
             let fate = if is_here || (is_purging && !is_back()) {
                 Fate::Removed
             } else if self.is_in_place(item) {

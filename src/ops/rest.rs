@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::model::removal::RemovalId;
 use crate::store::{Base, Redundant, TrashFolder};
 
-/// Whether nothing of a removal is lost with what is left of it: folders, and metadata of groups
-/// that stands at its place with the same bytes.
+/// Whether the rest of a removal can be unlinked without loss: it holds only folders, and metadata
+/// of groups that is also at its old place with the same bytes.
 ///
 /// # Errors
 /// [`Error`] if the trash or the catalog cannot be read.
@@ -19,7 +19,7 @@ pub(crate) fn is_nothing(
     Ok(folder.is_hollow()? || redundant(base, view, folder, id)?.is_some())
 }
 
-/// Unlinks what is left of a removal of which everything is back, if nothing is lost with that.
+/// Unlinks the rest of a removal of which everything is back, if that loses nothing.
 ///
 /// # Errors
 /// [`Error`] if the trash or the catalog cannot be read, or something cannot be unlinked.

@@ -167,7 +167,7 @@ impl Wanted {
         };
         let here = &*self.here;
         let is_same = given.is_none_or(|given| given == remembered);
-        // Without `keeper` only what is not known yet is written down; nothing is overwritten.
+        // Without `keeper` only unknown settings are written; nothing is overwritten.
         if !self.keeper {
             let is_known = folder.host().is_some_and(|host| host != here)
                 || folder.host().is_some()

@@ -48,7 +48,7 @@ impl Options {
         }
         if let Some(tie) = place.tie {
             catalog::require_replaceable(folder, &place.path, tie)?;
-            // Nobody could use the new one if nothing bound it to the base directory.
+            // A new catalog that nothing binds to the base directory could not be used.
             if tie != Tie::Bound {
                 catalog::require_owner(folder, &place.path)?;
             }

@@ -241,8 +241,8 @@ impl PyRegistry {
         })
     }
 
-    /// Refuses a change that no note stands for, on a host without the catalog. Asked first: whether
-    /// the published copy answers does not matter then.
+    /// Refuses a change that no note can carry, on a host without the catalog. Called before the
+    /// published copy is opened, which does not matter then.
     fn require_here(&self, py: Python<'_>) -> PyResult<()> {
         whole(py, || match &self.elsewhere {
             Some(elsewhere) => Err(raise(py, &elsewhere.refusal())),

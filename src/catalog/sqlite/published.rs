@@ -50,7 +50,7 @@ impl Publisher {
     }
 }
 
-/// What stands before the time in the last bytes of a copy.
+/// The bytes before the time at the end of a copy.
 const MARK: &[u8; 16] = b"dalsegno made at";
 
 /// The last bytes of a copy: when it was made.

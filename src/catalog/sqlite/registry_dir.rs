@@ -427,7 +427,7 @@ fn remove_stale(folder: &Folder, now: Timestamp) {
         if !is_staging {
             continue;
         }
-        // What was looked at is what is emptied: the name may be another folder's by then.
+        // Empties the folder that was looked at: its name may belong to another one by now.
         let Ok(stale) = folder.open_in(name) else {
             continue;
         };

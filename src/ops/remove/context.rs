@@ -35,7 +35,7 @@ impl Removing<'_> {
         OpenRemoval { state, purge_after }
     }
 
-    /// What of the data is looked for before it is moved: what is kept is not unlinked yet.
+    /// What to look for in the data before it is moved: kept data is not unlinked yet.
     pub(super) fn look_for(&self, keep: TrashKeep) -> LookFor {
         match self.state_of(keep).state {
             RemovalState::Kept => LookFor::Registries,

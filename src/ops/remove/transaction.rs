@@ -136,7 +136,7 @@ pub(super) fn kept_inside(
     let refused = plan.items.iter().filter_map(|item| {
         let path = Path::new(&item.path);
         let checked = inner::check_below(base, path, &inside.registries);
-        // Sorted: what is below one path stands together.
+        // Sorted, so paths below one folder are neighbours.
         let from = inside
             .closed
             .partition_point(|closed| closed.as_path() < path);

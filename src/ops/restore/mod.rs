@@ -20,7 +20,7 @@
 //! is lost come back as missing, in the same transaction. If all that is asked for is lost, nothing
 //! is changed: it may have been moved away for a moment.
 //!
-//! What comes back is what was moved: a container comes back as a whole. If its place is taken, as
+//! A restore brings back what was moved: a container comes back as a whole. If its place is taken, as
 //! by the container of a training that goes on, the parts of it come back that have no counterpart;
 //! see `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
 //! no row by the id of its removal. If a restore of such files alone is killed, each is in its
@@ -31,8 +31,8 @@
 //! An item that is not the one that the manifest names stays, and all of its removal with it; see
 //! `exchanged`. Each user that may have put an item into the trash must be able to write in the
 //! folder that it returns to; see [`Claim`]. A restore unlinks nothing but its own note and, after
-//! the commit, metadata of groups that stands at its place with the same bytes, if that is all that
-//! is left.
+//! the commit, metadata of groups that is at its place with the same bytes, if nothing else is
+//! left.
 
 use std::cmp::Reverse;
 mod absent;
@@ -101,10 +101,10 @@ pub struct RestoreReport {
     pub artifacts: Vec<Artifact>,
     /// Renames that it took.
     pub moved: u64,
-    /// What stays in the trash because something is at its place, and what is lost because it was
-    /// deleted in the trash by hand, and why. The rows of what is lost are back as missing.
+    /// Artifacts that stay in the trash because something is at their place, and those that were
+    /// deleted in the trash by hand, and why. The rows of the latter are back as missing.
     pub skipped: Vec<Skipped>,
-    /// What stays in the trash because a newer removal took something from the same path.
+    /// Items that stay in the trash because a newer removal took something from the same path.
     pub older: Vec<OlderRemoved>,
     /// Consolidated metadata that could not be written, and does not list what is back.
     pub stale_lists: Vec<StaleList>,
@@ -453,7 +453,7 @@ fn restore_one(
             report.skipped.extend(skipped);
         }
         Err(error) if moved.is_empty() && !is_committing => {
-            // What could not begin is said; a move that failed is no reason to go on.
+            // Reports what could not begin; after a failed move it does not go on.
             report.skipped.extend(skipped);
             return Err(error);
         }

@@ -11,7 +11,7 @@
 //! then is a finding. What was recorded since the listing began is found
 //! by its path before it is called unrecorded.
 //!
-//! What cannot be read is a finding, and nothing below it is judged. If SQLite finds the file
+//! An unreadable folder is a finding, and nothing below it is judged. If SQLite finds the file
 //! damaged, nothing is repaired.
 //!
 //! Locks: none while looking. A repair takes a write transaction for each batch, in which it reads

@@ -142,7 +142,7 @@ impl Verify<'_> {
             Ok::<_, Error>(())
         })?;
         let mut sources = Vec::new();
-        // What is at the paths of a run that is gone is not its data.
+        // Data at the paths of a run that is gone is another run's.
         let is_possible = |run: &String| run != copy && !displaced.contains(run);
         for run in runs.into_iter().filter(is_possible) {
             // One lookup of the first array spares a listing of most runs.

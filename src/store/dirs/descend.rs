@@ -132,7 +132,7 @@ pub(crate) fn open_error(
             .map(|stat| FileType::from_raw_mode(stat.st_mode))
         {
             Ok(FileType::Symlink) => return StorageError::Symlink { path },
-            // It was exchanged since; what the system answered is all that is known.
+            // It was exchanged since; only the system's answer is known.
             Ok(FileType::Directory) | Err(_) => {}
             Ok(_) => return StorageError::NotAFolder { path },
         }

@@ -117,7 +117,7 @@ pub fn mend_all(base: &Base, group: &str) -> Vec<StaleList> {
 enum Wrong<'a> {
     /// Anything: what is gone is cut out.
     All,
-    /// These paths: what is gone is cut out, and what is back is put in.
+    /// These paths: entries that are gone are cut out, and those that are back are put in.
     Named(&'a [&'a str]),
     /// The old paths and the new ones of folders that were renamed.
     Exchanged(&'a [[&'a str; 2]]),
@@ -225,7 +225,7 @@ fn exchanged<'a>(
     renames: &[[&'a str; 2]],
 ) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     let (mut cut, mut put) = (BTreeSet::new(), BTreeSet::new());
-    // What was at an old path is not there any more, whatever is there now.
+    // Cuts the old path, even if something else has that name now.
     for old in renames.iter().filter_map(|[old, _]| below(at, old)) {
         cut.insert(old);
         if has_below(names, old) && !is_gone(group, old) {

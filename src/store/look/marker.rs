@@ -43,7 +43,7 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY
 /// Most bytes of metadata that are read; larger files are damaged.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The metadata file of an array, or what stands for it: that of the group of a pyramid.
+/// The metadata file of an array; of a pyramid, that of its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) format: ArrayFormat,
@@ -56,7 +56,7 @@ pub(crate) struct Marker {
     pub(crate) levels: Levels,
     /// Iterations that the array says it holds; `None` if this was not looked at.
     pub(crate) iterations: Option<Vec<i64>>,
-    /// By what the file is known the next time; `None` if it was not read, or is to be read again.
+    /// Identifies the file the next time; `None` if it was not read, or must be read again.
     pub(crate) fingerprint: Option<Fingerprint>,
     /// The row that says already what the file says.
     pub(crate) row: Option<ArtifactId>,
@@ -166,8 +166,8 @@ pub(super) fn read_folder(
 /// What the metadata of a folder said when it was read before, if none of it has changed.
 ///
 /// The files are looked at by path: a folder on the way may be exchanged for a link, and the file
-/// be one elsewhere. So what is seen is only compared with what is known, which no other file
-/// equals, and is given to nobody.
+/// be one elsewhere. So its values are only compared with the known ones, which no other file has,
+/// and never returned.
 fn recall_folder(
     files: [File<'_>; MARKERS.len()],
     at: &Path,

@@ -24,7 +24,7 @@
 //! fail.
 //!
 //! # Failures
-//! What cannot be unlinked is named, the rest goes on. Purging again goes on with what is left.
+//! Files that cannot be unlinked are named, the rest is unlinked. Purging again takes up the rest.
 
 mod check;
 mod claims;

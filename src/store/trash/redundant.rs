@@ -1,4 +1,4 @@
-//! Group metadata in the trash that stands at its old place with the same bytes: nothing would be
+//! Group metadata in the trash that is also at its old place with the same bytes: nothing would be
 //! lost with it.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,7 +26,7 @@ const MOST_DEPTH: usize = 64;
 pub struct Redundant(Vec<PathBuf>);
 
 impl TrashFolder {
-    /// Whether a file in an item, the metadata of a group, stands at its old place with the same
+    /// Whether a file in an item, the metadata of a group, is also at its old place with the same
     /// bytes. False if either cannot be read.
     #[must_use]
     pub fn is_same_at(&self, base: &Base, item: &TrashItem) -> bool {
@@ -36,9 +36,8 @@ impl TrashFolder {
         is_same(base, (&folder, Path::new(&name)), Path::new(&item.path))
     }
 
-    /// What is left of a removal, if it is nothing but empty folders and metadata of groups that
-    /// stands at its old place with the same bytes, and everyone who may have put it here may
-    /// unlink it. `place`: the path that an item was moved from. `None` if more is left.
+    /// The rest of a removal, if it is only empty folders and metadata of groups that is also at
+    /// its old place with the same bytes, and everyone who may have put it here may unlink it. `place`: the path that an item was moved from. `None` if more is left.
     ///
     /// # Errors
     /// [`StorageError`] if something here cannot be read.
