@@ -20,9 +20,9 @@
 //! is lost come back as missing, in the same transaction. If all that is asked for is lost, nothing
 //! is changed: it may have been moved away for a moment.
 //!
-//! A restore brings back what was moved: a container comes back as a whole. If its place is taken, as
-//! by the container of a training that goes on, the parts of it come back that have no counterpart;
-//! see `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
+//! A restore brings back what was moved: a container comes back as a whole. If its place is taken,
+//! as by the container of a training that goes on, its parts without a counterpart come back; see
+//! `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
 //! no row by the id of its removal. If a restore of such files alone is killed, each is in its
 //! place or in the trash, and stays there. Nothing that is at an old path is overwritten or moved;
 //! only an empty folder gives way, and a row without data becomes what the removed one was. Folders

@@ -37,7 +37,8 @@ impl TrashFolder {
     }
 
     /// The rest of a removal, if it is only empty folders and metadata of groups that is also at
-    /// its old place with the same bytes, and everyone who may have put it here may unlink it. `place`: the path that an item was moved from. `None` if more is left.
+    /// its old place with the same bytes, and everyone who may have put it here may unlink it.
+    /// `place`: the path that an item was moved from. `None` if more is left.
     ///
     /// # Errors
     /// [`StorageError`] if something here cannot be read.
