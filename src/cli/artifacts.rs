@@ -20,11 +20,11 @@ impl Record for Artifact {
         Column("STATE", Align::Left),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
-        Column("CHUNKS", Align::Right),
+        Column("CHUNKS THERE", Align::Right),
         Column("SHAPE", Align::Bar),
         Column("DTYPE", Align::Bar),
     ];
-    const MINOR: &'static [&'static str] = &["CHUNKS", "FILES", "STATE", "SIZE", "KIND"];
+    const MINOR: &'static [&'static str] = &["CHUNKS THERE", "FILES", "STATE", "SIZE", "KIND"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "run",

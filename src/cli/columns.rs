@@ -13,6 +13,7 @@ use crate::model::artifact::Artifact;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::RunName;
+use crate::model::nearest::nearest;
 use crate::model::order::Order;
 use crate::model::score::Score;
 use crate::model::size::Total;
@@ -24,7 +25,7 @@ pub(super) trait Listed: Record {
     type Key: Clone + Send + Sync + 'static;
     /// What one of them is called.
     const NOUN: &'static str;
-    /// Headings that mean a field with another name.
+    /// Headings of fields that have another name, as they are typed: in lower case, with `_`.
     const HEADINGS: &'static [(&'static str, &'static str)];
     /// Help of `--sort`.
     const SORT: &'static str;
@@ -94,27 +95,71 @@ pub(super) enum Chosen {
 
 /// Parses the name of a column.
 pub(super) fn column<R: Listed>(text: &str) -> Result<Chosen, String> {
-    if text == AGE {
-        return Ok(Chosen::Age);
-    }
-    if let Some(metric) = text.strip_prefix(SCORE).filter(|metric| !metric.is_empty()) {
+    let name = plain_name(text);
+    if let Some(metric) = name.strip_prefix(SCORE).filter(|metric| !metric.is_empty()) {
         return Ok(Chosen::Score {
             typed: metric.to_owned(),
             metric: R::metric(metric)?,
         });
     }
+    if [AGE, AGE_FIELD].contains(&name.as_str()) {
+        return Ok(Chosen::Age);
+    }
     // The headings of the table are understood as well as the names of the fields.
-    let heading = R::HEADINGS.iter().find(|(heading, _)| *heading == text);
-    let name = heading.map_or(text, |(_, field)| field);
-    let index = R::FIELDS.iter().position(|field| *field == name);
+    let named = R::HEADINGS.iter().find(|(heading, _)| *heading == name);
+    let field = named.map_or(name.as_str(), |(_, field)| field);
+    let index = R::FIELDS.iter().position(|known| *known == field);
     index.map(Chosen::Field).ok_or_else(|| {
-        let names = R::FIELDS.join(", ");
-        format!("there is no such column; columns are {AGE}, {SCORE}METRIC, {names}")
+        let headings = R::HEADINGS.iter().map(|(heading, _)| *heading);
+        let known = headings.chain(R::FIELDS.iter().copied()).chain([AGE]);
+        let advice = match nearest(&name, known) {
+            Some(nearest) => format!(" (did you mean {nearest}?)"),
+            None => String::new(),
+        };
+        let names = R::FIELDS.iter().map(|field| match heading::<R>(field) {
+            Some(heading) => format!("{heading} ({field})"),
+            None => (*field).to_owned(),
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        format!("there is no such column{advice}; columns are {AGE}, {SCORE}METRIC, {names}")
     })
+}
+
+/// Parses the name of what rows are sorted by.
+pub(super) fn sort_key<R: Listed>(text: &str) -> Result<R::Key, String> {
+    let name = plain_name(text);
+    let heading = R::HEADINGS.iter().find(|(heading, _)| *heading == name);
+    R::key(heading.map_or(name.as_str(), |(_, field)| field)).or_else(|_| R::key(&name))
+}
+
+/// The name of a column that is typed as it is printed: `SEALED (UTC)` means `sealed`. The name of
+/// a metric stays as it is.
+fn plain_name(text: &str) -> String {
+    let text = text.trim();
+    if let Some((score, metric)) = text.split_at_checked(SCORE.len())
+        && score.eq_ignore_ascii_case(SCORE)
+    {
+        return format!("{SCORE}{metric}");
+    }
+    let name = text.to_lowercase();
+    let name = name.strip_suffix(&UTC.to_lowercase()).unwrap_or(&name);
+    name.replace([' ', '-'], "_")
+}
+
+/// The heading of a field whose heading is not its name.
+fn heading<R: Listed>(field: &str) -> Option<&'static str> {
+    let named = R::HEADINGS.iter().find(|(_, named)| *named == field);
+    named.map(|(heading, _)| *heading)
 }
 
 /// The column of ages.
 pub(super) const AGE: &str = "age";
+
+/// Its name in TSV, which has the unit, as in plans.
+const AGE_FIELD: &str = "age_seconds";
+
+/// What the headings of times end with.
+const UTC: &str = " (UTC)";
 
 /// What a metric follows in the name of a column.
 pub(super) const SCORE: &str = "score:";
@@ -125,6 +170,21 @@ impl Chosen {
             Self::Field(index) => R::FIELDS[*index],
             Self::Age => AGE,
             Self::Score { typed, .. } => typed,
+        }
+    }
+
+    /// The heading in a table: that of the table without chosen columns, if it has the column.
+    fn heading<R: Listed>(&self) -> String {
+        match self {
+            Self::Field(index) => {
+                let field = R::FIELDS[*index];
+                let name = heading::<R>(field).unwrap_or(field);
+                let unit = if field.ends_with("_at") { UTC } else { "" };
+                format!("{}{unit}", name.replace('_', " ").to_uppercase())
+            }
+            Self::Age => AGE.to_uppercase(),
+            // The name of a metric is written as it is typed.
+            Self::Score { typed, .. } => format!("{}{typed}", SCORE.to_uppercase()),
         }
     }
 
@@ -152,17 +212,16 @@ impl<'a> ChosenRows<'a> {
         columns: &'a [Chosen],
         scores: Scores,
     ) -> Result<Self, Failure> {
-        let heads = columns.iter().map(|column| {
-            let heading = column.name::<R>().replace('_', " ").to_uppercase();
-            (heading, column.align::<R>())
-        });
+        let heads = columns
+            .iter()
+            .map(|column| (column.heading::<R>(), column.align::<R>()));
         let heads = Heads {
             columns: heads.collect(),
             minor: &[],
+            chosen: true,
         };
-        // In TSV an age is a number, and its unit is in its name, as in plans.
         let fields = columns.iter().map(|column| match column {
-            Chosen::Age => "age_seconds",
+            Chosen::Age => AGE_FIELD,
             column => column.name::<R>(),
         });
         let fields: Vec<&str> = fields.collect();
@@ -258,5 +317,62 @@ impl Scores {
         let named = |score: &&Score| (score.dataset.is_some(), score.parameters.is_some());
         let score = scores.filter(is_for).max_by_key(named);
         score.map(|score| score.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{IterationRow, RunRow};
+
+    fn reads_its_headings<R: Listed>() {
+        for heads in R::COLUMNS.iter().filter(|column| !column.0.is_empty()) {
+            let printed = heads.0;
+            let chosen = column::<R>(printed);
+            assert!(chosen.is_ok(), "{printed}: {chosen:?}");
+            assert_eq!(chosen.unwrap().heading::<R>(), printed);
+        }
+        // What a table of chosen columns prints means the same column again.
+        let names = R::FIELDS.iter().copied();
+        for name in names.chain([AGE, AGE_FIELD, "score:voi:min", "SCORE:voi:max"]) {
+            let chosen = column::<R>(name).unwrap();
+            assert_eq!(column::<R>(&chosen.heading::<R>()), Ok(chosen), "{name}");
+        }
+        for (heading, field) in R::HEADINGS {
+            assert_eq!(column::<R>(heading), column::<R>(field));
+        }
+        let error = column::<R>("nothing of the kind").unwrap_err();
+        for name in R::FIELDS
+            .iter()
+            .chain(R::HEADINGS.iter().map(|(name, _)| name))
+        {
+            assert!(error.contains(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_heading_that_is_printed_names_its_column() {
+        reads_its_headings::<Artifact>();
+        reads_its_headings::<RunRow>();
+        reads_its_headings::<IterationRow>();
+    }
+
+    #[test]
+    fn a_heading_sorts_as_its_field_does() {
+        for name in [
+            "SIZE",
+            "On Disk",
+            "sealed (UTC)",
+            "Sealed_At",
+            "PINNED",
+            "score:Voi",
+        ] {
+            assert!(sort_key::<Artifact>(name).is_ok(), "{name}");
+        }
+        for name in ["WRITTEN (UTC)", "LAST", "Size"] {
+            assert!(sort_key::<RunRow>(name).is_ok(), "{name}");
+        }
+        assert!(sort_key::<IterationRow>("CHUNKS").is_ok());
+        assert!(sort_key::<Artifact>("nothing").is_err());
     }
 }

@@ -94,11 +94,7 @@ impl Record for IterationRow {
             self.others.to_string(),
             bytes,
             files,
-            // Without metadata the number of chunks is unknown, and 0/0 would read as whole.
-            match self.chunks_expected {
-                0 => "-".to_owned(),
-                expected => format!("{}/{expected}", self.chunks_there),
-            },
+            chunks_cell(self),
             complete_cell(self),
             match self.missing.is_empty() {
                 true => "-".to_owned(),
@@ -137,6 +133,14 @@ fn datasets_cell(row: &IterationRow) -> String {
     format!("{}/{}", row.datasets.len(), row.datasets_of_run)
 }
 
+fn chunks_cell(row: &IterationRow) -> String {
+    // Without metadata the number of chunks is unknown, and 0/0 would read as whole.
+    match row.chunks_expected {
+        0 => "-".to_owned(),
+        expected => format!("{}/{expected}", row.chunks_there),
+    }
+}
+
 fn complete_cell(row: &IterationRow) -> String {
     let words = match row.complete {
         Some(true) => "yes",
@@ -149,14 +153,17 @@ fn complete_cell(row: &IterationRow) -> String {
 impl Listed for IterationRow {
     type Key = SummaryKey<Self>;
     const NOUN: &'static str = "iteration";
-    const HEADINGS: &'static [(&'static str, &'static str)] =
-        &[("size", "bytes"), ("written", "last_written_at")];
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("size", "bytes"),
+        ("chunks", "chunks_there"),
+        ("written", "last_written_at"),
+    ];
     const SORT: &'static str = "Sort by this column: age, run, iteration, datasets, outputs, \
          predictions, others, size, files, chunks, complete, missing, written, sealed, pinned, or \
          score:METRIC[:min|max]; what has no value comes last";
     const CHOOSE: &'static str = "Print these columns: age, written, sealed and pinned (numbers \
          of arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
-         iteration, datasets, outputs, predictions, others, size, files, complete, missing";
+         iteration, datasets, outputs, predictions, others, size, files, chunks, complete, missing";
 
     fn key(text: &str) -> Result<SummaryKey<Self>, String> {
         text.parse()
@@ -182,6 +189,7 @@ impl Listed for IterationRow {
             "bytes" => bytes,
             "files" => files,
             "datasets" => datasets_cell(self),
+            "chunks_there" => chunks_cell(self),
             "complete" => complete_cell(self),
             "last_written_at" => short_time(self.last_written_at),
             _ => return None,

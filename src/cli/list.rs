@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
 
+use super::artifacts::chunks_cell;
 use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
@@ -52,16 +53,18 @@ impl Listed for Artifact {
     const NOUN: &'static str = "artifact";
     const HEADINGS: &'static [(&'static str, &'static str)] = &[
         ("size", "bytes"),
+        ("on_disk", "disk_bytes"),
         ("recorded", "recorded_at"),
         ("written", "written_at"),
         ("sealed", "sealed_at"),
         ("pinned", "pins"),
     ];
     const SORT: &'static str = "Sort by this column: age, size, files, iteration, run, kind, \
-         dataset, parameters, container, state, written, recorded, sealed, pinned, or \
+         dataset, parameters, container, state, written, recorded, sealed, pinned, on_disk, or \
          score:METRIC; what has no value comes last";
-    const CHOOSE: &'static str = "Print these columns: age, score:METRIC, or fields such as run, \
-         iteration, dataset, parameters, container, path, size, written, sealed and pinned";
+    const CHOOSE: &'static str = "Print these columns, by their headings: age, score:METRIC, or \
+         such as run, iteration, dataset, parameters, container, path, size, written, sealed and \
+         pinned; a wrong name lists all";
 
     fn key(text: &str) -> Result<SortKey, String> {
         text.parse()
@@ -90,6 +93,7 @@ impl Listed for Artifact {
                 bytes
             }
             "disk_bytes" => or_dash(self.disk_bytes),
+            "chunks_there" => chunks_cell(self),
             "recorded_at" => short_time(self.recorded_at),
             "written_at" => or_dash(self.written_at.map(short_time)),
             "sealed_at" => or_dash(self.sealed_at.map(short_time)),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use super::columns::{Chosen, ChosenRows, Listed, Wanted, column};
+use super::columns::{Chosen, ChosenRows, Listed, Wanted, column, sort_key};
 use super::complete;
 use super::context::Context;
 use super::fail::Failure;
@@ -32,8 +32,8 @@ pub(super) struct Shape<R: Listed + 'static> {
     #[arg(
         long,
         value_name = "COLUMN",
-        value_parser = R::key,
-        add = complete::columns::<R>(|name| R::key(name).is_ok()),
+        value_parser = sort_key::<R>,
+        add = complete::columns::<R>(|name| sort_key::<R>(name).is_ok()),
         help = R::SORT,
         help_heading = "Output"
     )]

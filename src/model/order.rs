@@ -68,7 +68,8 @@ const NAMES: [(&str, SortKey); 20] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "artifacts are not sorted by that; sort by age, size, files, iteration, run, kind, dataset, \
-     parameters, container, state, written, recorded, sealed, pinned or score:METRIC"
+     parameters, container, state, written, recorded, sealed, pinned, disk_bytes or \
+     score:METRIC"
 )]
 #[non_exhaustive]
 pub struct ParseSortKeyError;

@@ -83,6 +83,8 @@ fn runs_and_iterations_have_the_columns_and_the_number_that_were_asked_for() {
         runs --limit 0 --table
         iterations --limit 2 --jsonl
         runs --limit 1 --jsonl
+        runs --columns 'LAST,written (utc),score:voi' --limit 1
+        iterations --columns run,CHUNKS,Written --sort CHUNKS --limit 1
         runs --columns kind
         runs --columns score:quality
         iterations --sort score:quality

@@ -11,6 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::assert_transcript;
+use crate::gc::date;
 use crate::world::World;
 
 /// Runs a line of arguments on a terminal of this many columns, and gives what the program wrote
@@ -142,7 +143,11 @@ fn list_prints_the_columns_and_the_number_that_were_asked_for() {
         list --columns path --min-size 65B --run er
         list --limit 0 --jsonl
         list --limit 3 --columns container,array
+        list --columns 'RUN,Size,SEALED (UTC),pinned,age_seconds,Chunks There' --limit 1 --run er
+        list --columns 'size,pinned,chunks_there,chunks' --limit 1 --run er --table
+        list --sort 'ON DISK' --columns run,SIZE --limit 1 --table
         list --columns ages
+        list --columns zzz
         list --columns age --json",
     );
     assert_transcript!("list_columns", text);
@@ -224,6 +229,78 @@ fn what_differs_stays_in_sight_where_a_terminal_is_narrow() {
         text.push_str(&on_terminal(&world, columns, line, &[("NO_COLOR", "1")]));
     }
     assert_transcript!("terminal_narrow", text);
+}
+
+#[test]
+fn columns_that_were_asked_for_are_cut_before_they_are_left_out() {
+    let world = with_long_parameters();
+    let mut text = String::new();
+    for (columns, line) in [
+        (
+            60,
+            "list --kind output --columns run,iteration,kind,dataset,parameters,size,sealed",
+        ),
+        (
+            60,
+            "list --columns run,kind,dataset,parameters,path,state,size,sealed,levels,pinned",
+        ),
+        (
+            80,
+            "iterations --columns run,iteration,sealed,complete,missing,chunks,size",
+        ),
+        (40, "runs --columns last,present,size,sealed,reserved,run"),
+        (12, "runs --columns run,present"),
+    ] {
+        text.push_str(&format!("{columns} columns$ dalsegno {line}\n"));
+        let said = on_terminal(&world, columns, line, &[("NO_COLOR", "1")]);
+        let is_row = |row: &&str| !row.contains("room for") && !row.contains("not counted");
+        for row in said.lines().take_while(is_row) {
+            assert!(row.chars().count() <= usize::from(columns), "{row}");
+        }
+        text.push_str(&said);
+    }
+    assert_transcript!("terminal_chosen", text);
+    // The day stays of a time.
+    let line = "runs --columns run,written,last,present,missing";
+    let said = on_terminal(&world, 45, line, &[("NO_COLOR", "1")]);
+    let days = said.lines().filter(|line| line.matches('-').count() == 2);
+    assert_eq!(days.count(), 3, "{said}");
+    assert!(said.contains("WRITTEN (U…"), "{said}");
+}
+
+#[test]
+fn gc_shows_the_kind_on_a_narrow_terminal() {
+    let world = World::runs();
+    for iteration in [100, 200] {
+        for array in [
+            "prediction",
+            "output/WatershedPostProcessorParameters(id=3, bias=0.75)",
+            "output/WatershedPostProcessorParameters(id=4, bias=0.75)",
+        ] {
+            let run = "a_run_with_quite_a_long_name";
+            let path = format!("{run}/validation.zarr/{iteration}/crop_with_a_name/{array}");
+            world.write_array(&path);
+            date(&world, &format!("{path}/.zarray"), 3);
+        }
+    }
+    world.transcript("init --here --quiet\nscan --quiet");
+    let run = "--run a_run_with_quite_a_long_name";
+    for (columns, command) in [
+        (60, "gc --keep-last 1"),
+        (80, "gc --keep-last 1"),
+        // On 60 columns, DECISION has the place.
+        (80, "gc --keep-last 1 --all"),
+        (60, "list"),
+        (80, "list"),
+    ] {
+        let line = format!("{command} {run}");
+        let text = on_terminal(&world, columns, &line, &[("NO_COLOR", "1")]);
+        let mut headings = text.lines().filter(|line| line.starts_with("RUN"));
+        assert!(
+            headings.any(|line| line.contains("KIND")),
+            "{columns}: {text}"
+        );
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Record for PlanLine {
         Column("DECISION", Align::Left),
         Column("REASONS", Align::Prose),
     ];
-    const MINOR: &'static [&'static str] = &["FILES", "AGE", "KIND", "SIZE"];
+    const MINOR: &'static [&'static str] = &["FILES", "AGE", "SIZE", "KIND"];
     const FIELDS: &'static [&'static str] = &[
         "run",
         "iteration",

@@ -84,7 +84,7 @@ pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     context.line("")?;
-    let heads = Heads::new(GOING, &["FILES", "AGE", "KIND", "SIZE"]);
+    let heads = Heads::new(GOING, &["FILES", "AGE", "SIZE", "KIND"]);
     let mut rows = Rows::with(context, Format::Table, "lines", heads, &[""; 0])?;
     for line in plan.removed() {
         rows.write(&(), || going(line), Vec::new)?;

@@ -4,6 +4,7 @@
 //! left out; what all cells of a column of text have in common is folded; the last column, if it is
 //! prose, is wrapped over several lines; long cells of text are cut; columns are left out, the
 //! least important first, but those that tell rows apart stay as long as cells can be cut further.
+//! Columns that the user named are left out last: their cells are cut shorter, and their headings.
 //! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
 //! words.
 
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::fold::{cut_column, fold_column};
+use super::fold::{cut_column, cut_end, fold_column};
 use super::heads::{Align, Heads};
 
 /// Spaces between columns.
@@ -20,11 +21,24 @@ pub(super) const GAP: usize = 2;
 /// Indent of a last column that is wrapped below its row.
 pub(super) const INDENT: usize = 4;
 
-/// Text is not cut below this width while columns can be left out.
+/// Text is not cut below this width while lesser columns can be left out.
 const READABLE: usize = 16;
+
+/// So many of the minor columns, the most important ones, stay until text is cut to [`CLOSE`].
+const GREATER: usize = 2;
+
+/// Text is not cut below this width while any column can be left out.
+const CLOSE: usize = 10;
 
 /// Text is not cut below this width.
 const SHORTEST: usize = 8;
+
+/// Text in columns that the user named is not cut below this width.
+const LEAST: usize = 5;
+
+/// Words and times in such columns are not cut below this width while text can be cut: a date has
+/// it.
+const DATE: usize = 11;
 
 /// The last column is wrapped in place if it has at least this width, else below its row.
 const SENTENCE: usize = 30;
@@ -54,15 +68,8 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     let align = |index: usize| heads.columns[index].1;
     let is_text = |index: usize| matches!(align(index), Align::Text | Align::Rare);
     let heading = |index: usize| heads.columns[index].0.width();
-    // Bars go first: they repeat a number of the same row, or are there only if there is room.
-    page.shown.retain(|&index| align(index) != Align::Bar);
-    // From the right: the columns that identify a row are on the left, and the first one stays.
-    for index in (1..heads.columns.len()).rev() {
-        // In all rows: a single dash beside numbers says something.
-        let says_nothing = |row: &Vec<String>| ["-", "0"].contains(&row[index].as_str());
-        if page.width() > limit && page.rows.iter().all(says_nothing) {
-            page.shown.retain(|&other| other != index);
-        }
+    if !heads.chosen {
+        page.leave_out_empty(heads, limit);
     }
     let mut texts: Vec<usize> = page.shown.clone();
     texts.retain(|&index| is_text(index));
@@ -75,21 +82,45 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
         }
     }
     wrap_last(page, heads, limit);
+    let whole = page.widths.clone();
+    // From whole cells again: what was left out meanwhile makes room.
     let narrow = |page: &mut Page, least: usize| {
+        page.widths.clone_from(&whole);
         page.narrow(limit, |index, width| {
             is_text(index) && width > least.max(heading(index))
         });
     };
+    let no_news = |page: &Page, index: usize| !page.tells_apart(heads, index);
+    let (lesser, greater) = heads
+        .minor
+        .split_at(heads.minor.len().saturating_sub(GREATER));
     narrow(page, READABLE);
-    page.leave_out_minor(heads, limit, |page, index| !page.tells_apart(heads, index));
+    page.leave_out_minor(heads, lesser, limit, no_news);
+    narrow(page, CLOSE);
+    page.leave_out_minor(heads, greater, limit, no_news);
     narrow(page, SHORTEST);
-    page.leave_out_minor(heads, limit, |_, _| true);
-    while page.width() > limit && page.shown.len() > 1 {
+    page.leave_out_minor(heads, heads.minor, limit, |_, _| true);
+    while page.width() > limit {
+        if heads.chosen {
+            page.narrow_chosen(heads, limit);
+        }
+        if page.width() <= limit || page.shown.len() == 1 {
+            break;
+        }
         page.shown.pop();
+        narrow(page, SHORTEST);
     }
     page.narrow(limit, |_, width| width > 1);
     for &index in &page.shown {
-        cut_column(&mut page.rows, index, page.widths[index]);
+        match align(index) {
+            // The beginning of a word, of a time or of a sentence says most.
+            Align::Left | Align::Prose => {
+                for row in &mut page.rows {
+                    row[index] = cut_end(&row[index], page.widths[index]);
+                }
+            }
+            _ => cut_column(&mut page.rows, index, page.widths[index]),
+        }
     }
     if let Some(prose) = &mut page.prose {
         // Columns may have been left out since it was placed.
@@ -104,14 +135,52 @@ impl Page {
         total(&self.shown, &self.widths)
     }
 
+    /// Leaves out bars, and columns that say nothing, until the page fits.
+    fn leave_out_empty(&mut self, heads: &Heads, limit: usize) {
+        // Bars go first: they repeat a number of the same row, or are there only if there is room.
+        self.shown
+            .retain(|&index| heads.columns[index].1 != Align::Bar);
+        // From the right: the columns that identify a row are on the left, and the first one stays.
+        for index in (1..heads.columns.len()).rev() {
+            // In all rows: a single dash beside numbers says something.
+            let says_nothing = |row: &Vec<String>| ["-", "0"].contains(&row[index].as_str());
+            if self.width() > limit && self.rows.iter().all(says_nothing) {
+                self.shown.retain(|&other| other != index);
+            }
+        }
+    }
+
+    /// Makes columns that the user named narrower than others may be: cells, and headings. Of
+    /// numbers only the heading is cut.
+    fn narrow_chosen(&mut self, heads: &Heads, limit: usize) {
+        let align = |index: usize| heads.columns[index].1;
+        let numbers = self.widths_of_cells();
+        for (text, words) in [(SHORTEST, DATE), (LEAST, DATE), (LEAST, SHORTEST)] {
+            self.narrow(limit, |index, width| match align(index) {
+                Align::Text | Align::Rare => width > text,
+                Align::Right => width > numbers[index].max(LEAST),
+                Align::Left | Align::Prose | Align::Bar => width > words,
+            });
+        }
+    }
+
+    /// Widths of the columns without their headings.
+    fn widths_of_cells(&self) -> Vec<usize> {
+        let widest = |index: usize| self.rows.iter().map(|row| row[index].width()).max();
+        (0..self.widths.len())
+            .map(|index| widest(index).unwrap_or(0))
+            .collect()
+    }
+
     /// Leaves out minor columns that may go, the least important first, until the page fits.
     fn leave_out_minor(
         &mut self,
         heads: &Heads,
+        minor: &[&str],
         limit: usize,
         may_go: impl Fn(&Self, usize) -> bool,
     ) {
-        for name in heads.minor {
+        for name in minor {
             let mut named = self.shown.iter().skip(1);
             let named = named.find(|&&index| heads.columns[index].0 == *name);
             if let Some(&index) = named

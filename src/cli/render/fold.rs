@@ -203,6 +203,11 @@ pub(super) fn cut_column(rows: &mut [Vec<String>], index: usize, width: usize) {
     }
 }
 
+/// Text of at most this width, without its end.
+pub(super) fn cut_end(text: &str, width: usize) -> String {
+    cut(text, width, Lose::End)
+}
+
 /// The part of a text that is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lose {

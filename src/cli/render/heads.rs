@@ -26,6 +26,9 @@ pub(in crate::cli) struct Heads {
     pub(in crate::cli) columns: Vec<(String, Align)>,
     /// Headings of the columns that a narrow terminal loses, the least important first.
     pub(in crate::cli) minor: &'static [&'static str],
+    /// Whether the user named the columns: such are left out only where none of their cells has
+    /// room.
+    pub(in crate::cli) chosen: bool,
 }
 
 impl Heads {
@@ -34,6 +37,7 @@ impl Heads {
         Self {
             columns: columns.collect(),
             minor,
+            chosen: false,
         }
     }
 }

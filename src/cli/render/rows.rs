@@ -153,6 +153,12 @@ impl<'a> Rows<'a> {
             Format::Tsv | Format::Jsonl => {}
         }
         self.context.flush()?;
+        let left_out = self.table.left_out().join(", ");
+        if !left_out.is_empty() {
+            self.context.say(&format!(
+                "the terminal has no room for {left_out}; show all columns with: --wide"
+            ));
+        }
         if self.format == Format::Table && self.written == 0 {
             self.context.say(nothing);
         }

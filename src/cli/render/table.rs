@@ -4,11 +4,13 @@
 //! A page that is wider than the terminal is made to fit (`fit.rs`); it then has its own heading.
 //! In a pipe and with `--wide` nothing is cut; in a pipe no bar is drawn.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::fit::{GAP, INDENT, Page, fit, total, wrap};
+use super::fold::cut_end;
 use super::heads::{Align, Heads};
 use super::text::flat;
 
@@ -35,6 +37,8 @@ pub(super) struct Table {
     shown: Vec<usize>,
     widths: Vec<usize>,
     any: bool,
+    /// Columns that the user named and that some page had no room for.
+    left_out: BTreeSet<usize>,
 }
 
 impl Table {
@@ -48,6 +52,7 @@ impl Table {
             rows: Vec::new(),
             shown: Vec::new(),
             any: false,
+            left_out: BTreeSet::new(),
         }
     }
 
@@ -64,6 +69,12 @@ impl Table {
             return Ok(());
         }
         self.page(out)
+    }
+
+    /// Headings of the columns that the user named and that the terminal had no room for.
+    pub(super) fn left_out(&self) -> Vec<&str> {
+        let heading = |&index: &usize| self.heads.columns[index].0.as_str();
+        self.left_out.iter().map(heading).collect()
     }
 
     fn page(&mut self, out: &mut impl Write) -> io::Result<()> {
@@ -95,7 +106,15 @@ impl Table {
             prose: None,
         };
         match limit {
-            Some(limit) => fit(&mut page, &self.heads, limit),
+            Some(limit) => {
+                fit(&mut page, &self.heads, limit);
+                if self.heads.chosen {
+                    let prose = page.prose.as_ref().map(|prose| prose.index);
+                    let is_drawn = |index| page.shown.contains(index) || prose == Some(*index);
+                    let left_out = self.shown.iter().filter(|index| !is_drawn(index));
+                    self.left_out.extend(left_out);
+                }
+            }
             // Kept for the next pages, which must not be narrower.
             None => self.widths.clone_from(&page.widths),
         }
@@ -114,7 +133,7 @@ impl Table {
             cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
         };
         if heading {
-            let names = line(&|index| columns[index].0.clone());
+            let names = line(&|index| cut_end(&columns[index].0, page.widths[index]));
             let prose = page.prose.as_ref().filter(|prose| prose.beside);
             let name = prose.map_or("", |prose| columns[prose.index].0.as_str());
             let names = beside(&names, width, name);
