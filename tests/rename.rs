@@ -771,6 +771,58 @@ fn what_a_pin_binds_under_an_old_name_is_not_removed_under_the_new_one() {
 }
 
 #[test]
+fn what_was_pinned_until_its_old_name_was_written_again_stays() {
+    for scans_between in [false, true] {
+        let (folder, registry) = three_runs();
+        mv(folder.path(), "a", "d");
+        if scans_between {
+            scan(&registry);
+        }
+        for iteration in [1, 2] {
+            let path = format!("a/validation.zarr/{iteration}/v/prediction");
+            write_at(folder.path(), &path, 900 + iteration);
+        }
+        scan(&registry);
+        assert_nothing_goes(folder.path(), &registry);
+        let new = Filter::default().runs(["d"]);
+        let error = registry.remove_many(&new, &RemoveOptions::default(), &Silent);
+        assert_eq!(error.unwrap_err().code(), "pinned-elsewhere");
+        // Pins that are younger than the data of today bind only that.
+        for name in ["a", "run-a"] {
+            registry.unpin(&name.parse().unwrap(), None).unwrap();
+        }
+        pin(&registry, "now", Filter::default().runs(["a"]));
+        registry
+            .remove_many(&new, &RemoveOptions::default(), &Silent)
+            .unwrap();
+        assert!(!folder.path().join("d/validation.zarr/1").exists());
+        assert!(folder.path().join("a/validation.zarr/1").exists());
+    }
+}
+
+#[test]
+fn in_a_tree_of_one_time_data_that_was_written_over_binds_no_other_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in ["a", "b"] {
+        write_at(
+            folder.path(),
+            &format!("{run}/validation.zarr/1/v/prediction"),
+            100,
+        );
+    }
+    let registry = Registry::create(folder.path()).unwrap();
+    scan(&registry);
+    pin(&registry, "a", Filter::default().runs(["a"]));
+    write_at(folder.path(), "a/validation.zarr/1/v/prediction", 900);
+    scan(&registry);
+    let other = Filter::default().runs(["b"]);
+    registry
+        .remove_many(&other, &RemoveOptions::default(), &Silent)
+        .unwrap();
+    assert!(!folder.path().join("b/validation.zarr/1").exists());
+}
+
+#[test]
 fn what_is_pinned_under_two_names_follows_neither_and_stays() {
     let (folder, registry) = three_runs();
     // Bound before there was anything else: since then no pin would be taken.

@@ -90,7 +90,8 @@ impl PinView<'_> {
         self.catalog.pins_of(self.connection, no_artifact, key)
     }
 
-    /// Passes the places of all pinned rows that have or had data to `each`, by one statement.
+    /// Passes the places of all pinned rows that have or had data to `each`, by one statement: once
+    /// for the data that a row has, and once for each that was written over while it was pinned.
     ///
     /// # Errors
     /// [`CatalogError`] if the catalog cannot be read.
@@ -107,6 +108,7 @@ impl PinView<'_> {
                 written_at: Timestamp(row.get(3)?),
                 bytes: row.get::<_, Option<u64>>(4)?.map(ByteCount),
                 recorded_at: Timestamp(row.get(5)?),
+                is_earlier: row.get(6)?,
             }))
         };
         self.catalog

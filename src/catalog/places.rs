@@ -53,6 +53,8 @@ pub struct PinnedPlace {
     pub bytes: Option<ByteCount>,
     /// When the row was recorded.
     pub recorded_at: Timestamp,
+    /// Whether the row had this data once, and a pin bound it, until its path was written again.
+    pub is_earlier: bool,
 }
 
 /// Places of present rows, at most as many as the last value says.
@@ -99,22 +101,42 @@ pub(super) fn with_data(filter: &Filter, now: Timestamp) -> Query {
     })
 }
 
-/// Pinned rows that have or had data, with their places.
+/// Pinned rows that have or had data, with their places; and the data that they had before it was
+/// written again, if a pin bound it then.
 pub(super) fn pinned() -> Query {
     let filter = Filter::default().kinds(Kind::ALL).pinned(true);
     // No age is asked for.
     let now = Timestamp(0);
+    let path = "iif(a.array = '', container.path, container.path || '/' || a.array)";
+    let rows = format!(
+        "FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+         LEFT JOIN container ON container.id = a.container_id{}",
+        names!()
+    );
     // State 0 is reserved.
-    with_conditions(&filter, now, |conditions| {
+    let Query { sql, mut values } = with_conditions(&filter, now, |conditions| {
         format!(
-            "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array), \
-             a.kind_id, a.written_at, a.bytes, a.recorded_at \
-             FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
-             LEFT JOIN container ON container.id = a.container_id{} \
-             WHERE a.written_at IS NOT NULL AND a.state <> 0{conditions}",
-            names!()
+            "SELECT a.id, {path}, a.kind_id, a.written_at, a.bytes, a.recorded_at, FALSE {rows} \
+             WHERE a.written_at IS NOT NULL AND a.state <> 0{conditions}"
         )
-    })
+    });
+    let earlier = with_conditions(&filter, now, |conditions| {
+        format!(
+            "SELECT a.id, {path}, a.kind_id, i.written_at, i.bytes, a.recorded_at, TRUE {rows} \
+             CROSS JOIN image AS i ON i.artifact_id = a.id \
+             CROSS JOIN operation ON operation.id = i.operation_id \
+             WHERE i.side = 0 AND i.state <> 0 AND i.written_at IS NOT NULL \
+               AND i.written_at IS NOT a.written_at \
+               AND operation.at >= (SELECT min(pinned_at) FROM pin WHERE id IN (\
+                 SELECT pin_id FROM pinned WHERE artifact_id = a.id UNION ALL \
+                 SELECT pin_id FROM pin_scope WHERE pin_scope.run_id = a.run_id)){conditions}"
+        )
+    });
+    values.extend(earlier.values);
+    Query {
+        sql: format!("{sql} UNION ALL {}", earlier.sql),
+        values,
+    }
 }
 
 /// The containers with present rows of the runs that a filter names.

@@ -353,7 +353,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
              with --yes"
         }
         Hint::RepairMoved => {
-            "if it was renamed by hand, rows, pins and scores follow with: dalsegno verify --repair"
+            "if it was renamed by hand, rows, pins and scores follow with: dalsegno verify --repair; \
+             if its old name was written again, pin the new one: dalsegno pin NAME PATH"
         }
         Hint::CorrectScores => "correct the line; no score was recorded",
         Hint::GivePlanFile => "give a file that dalsegno gc --plan-out wrote",

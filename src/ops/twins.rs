@@ -230,6 +230,11 @@ impl<T> Given<'_, T> {
     /// many files may have one time, as those of an archive do.
     fn may_be_of(&self, place: &PinnedPlace) -> bool {
         self.row.is_none_or(|row| {
+            if place.is_earlier {
+                // Its path was written again since, so a row of the same scan may be of a tree in
+                // which all files have one time.
+                return row.recorded_at > place.recorded_at;
+            }
             let in_run = self.path.strip_prefix(row.key.run().as_str());
             if in_run.is_some_and(|in_run| place.path.ends_with(in_run)) {
                 return true;

@@ -155,7 +155,8 @@ WORDS: dict[str, str] = {
         "write the registry can, with seal()"
     ),
     "repair-moved": (
-        "if it was renamed by hand, rows, pins and scores follow with verify(repair=True)"
+        "if it was renamed by hand, rows, pins and scores follow with verify(repair=True); if its "
+        "old name was written again, pin the new one with pin()"
     ),
     "correct-scores": "correct the line; no score was recorded",
     "give-plan-file": ("give the text that to_json() of a plan returned"),
