@@ -10,7 +10,7 @@ use super::removals::{Change, MARK_RESTORED, REINSTATE};
 use super::rows::{self, Columns, row_columns};
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
-use crate::model::detail::{Detail, ItemLost, ItemNotInTrash};
+use crate::model::detail::{ArtifactsLost, Detail, ItemLost, ItemNotInTrash};
 use crate::model::operation::Side;
 use crate::model::removal::RemovalId;
 
@@ -191,7 +191,37 @@ impl Change<'_> {
         }));
         // Before the rows, whose numbers are free then.
         self.mark_all_of_item(id, item, now)?;
-        for mut row in rows {
+        self.reinstate_missing(&rows, now)
+    }
+
+    /// Records that these artifacts of a removal are lost, as [`Change::reinstate_lost`] does for
+    /// those of an item.
+    ///
+    /// # Errors
+    /// As [`Change::reinstate_lost`].
+    pub fn reinstate_lost_artifacts(
+        &self,
+        id: &RemovalId,
+        lost: &[Artifact],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.journal.detail(Detail::ArtifactsLost(ArtifactsLost {
+            removal: id.clone(),
+            lost_artifacts: lost.iter().map(|row| row.id).collect(),
+        }));
+        for row in lost {
+            self.mark_restored(id, row.id, now)?;
+        }
+        self.reinstate_missing(lost, now)
+    }
+
+    /// Brings these rows back as those of data that is gone.
+    fn reinstate_missing(&self, rows: &[Artifact], now: Timestamp) -> Result<(), CatalogError> {
+        for row in rows {
+            let mut row = row.clone();
             // What is at its place was recorded since, and knows its own data.
             if self.at(&row.location())?.is_some() {
                 continue;

@@ -164,10 +164,10 @@ pub(super) fn say_left(context: &Context, registry: &Registry, skipped: &[Skippe
 pub(super) fn say_lost(context: &Context, skipped: &[Skipped]) {
     let lost = match lost(skipped) {
         0 => return,
-        1 => "1 artifact is lost; its row is back as missing".to_owned(),
+        1 => "1 artifact was deleted in the trash; its row is back as missing".to_owned(),
         lost => {
             let lost = count(lost, "artifact");
-            format!("{lost} are lost; their rows are back as missing")
+            format!("{lost} were deleted in the trash; their rows are back as missing")
         }
     };
     let next = "see: dalsegno list --state missing; remove such a row with: dalsegno rm PATH";
@@ -178,13 +178,24 @@ fn lost(skipped: &[Skipped]) -> usize {
     skipped.iter().filter(|one| one.code == LOST).count()
 }
 
+/// How many artifacts come back: of how many, if some of them are lost.
+pub(super) fn artifacts_of(artifacts: usize, skipped: &[Skipped]) -> String {
+    match lost(skipped) {
+        0 => count(artifacts, "artifact"),
+        _ => {
+            let all = count(artifacts + skipped.len(), "artifact");
+            format!("{artifacts} of {all}")
+        }
+    }
+}
+
 /// What comes back and which removals took it, in words.
 fn what_of(report: &RestoreReport) -> String {
     let what = match report.artifacts.len() {
         // All artifacts of the removal were back before.
         0 if report.moved > 0 => "files that the registry does not know,".to_owned(),
         0 if report.skipped.is_empty() => "metadata of groups that was there,".to_owned(),
-        artifacts => count(artifacts, "artifact"),
+        artifacts => artifacts_of(artifacts, &report.skipped),
     };
     let mut removals: Vec<String> = report.removals.iter().map(ToString::to_string).collect();
     removals.sort_unstable();

@@ -77,7 +77,10 @@ fn undone(report: &UndoReport) -> String {
             };
             format!("{verb} {}", parts.join("; "))
         }
-        (None, Action::Remove) => format!("restored {}", count(report.artifacts.len(), "artifact")),
+        (None, Action::Remove) => {
+            let restored = restore::artifacts_of(report.artifacts.len(), &report.skipped);
+            format!("restored {restored}")
+        }
         // Besides pins and removals, only scores can be undone.
         (None, _) => format!("set {} back", count(report.scores, "score")),
     }

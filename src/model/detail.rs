@@ -36,6 +36,8 @@ pub enum Detail {
     ItemNotInTrash(ItemNotInTrash),
     /// An item of a removal was lost in the trash.
     ItemLost(ItemLost),
+    /// Artifacts within an item of a removal were lost in the trash.
+    ArtifactsLost(ArtifactsLost),
     /// A pin was made or binds more.
     PinBound(PinBound),
     /// A pin was deleted or binds less.
@@ -98,6 +100,18 @@ pub struct ItemLost {
     pub removal: RemovalId,
     /// Number of the item.
     pub lost: u32,
+}
+
+/// Artifacts of a removal were not in the item that they went with any more: they were deleted in it
+/// by hand. Their rows came back as missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ArtifactsLost {
+    /// Id of the removal.
+    pub removal: RemovalId,
+    /// Their numbers.
+    pub lost_artifacts: Vec<ArtifactId>,
 }
 
 /// A pin was made or binds more.
@@ -289,6 +303,13 @@ mod tests {
                     lost: 3,
                 }),
                 r#"{"removal":"20261122-221517-07be3e","lost":3}"#,
+            ),
+            (
+                Detail::ArtifactsLost(ArtifactsLost {
+                    removal: removal(),
+                    lost_artifacts: vec![ArtifactId(7)],
+                }),
+                r#"{"removal":"20261122-221517-07be3e","lost_artifacts":[7]}"#,
             ),
             (
                 Detail::PinBound(PinBound {

@@ -713,7 +713,7 @@ fn settle_restore(
         }
         // It stays, because a training may have written into it since.
         is_settled = true;
-        complete_restore(change, id, rows, now)?;
+        complete_restore((base, change), id, rows, now)?;
         if item.part.is_none() {
             change.mark_item_restored(id, item.item, now)?;
         }

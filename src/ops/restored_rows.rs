@@ -103,14 +103,18 @@ pub(super) fn has_row(change: &Change<'_>, path: &str) -> Result<bool, Error> {
 }
 
 /// Ends the restore of an item whose path has a row again: its former rows come back beside those
-/// that are new.
+/// that are new. Those of what had been deleted in the trash by hand come back as missing.
 pub(super) fn complete_restore(
-    change: &Change<'_>,
+    (base, change): (&Base, &Change<'_>),
     id: &RemovalId,
     rows: &[Artifact],
     now: Timestamp,
 ) -> Result<(), Error> {
-    for row in rows {
+    let is_there = |row: &&Artifact| !had_data(row) || !base.is_absent(&row.location().path());
+    let (there, lost): (Vec<&Artifact>, Vec<&Artifact>) = rows.iter().partition(is_there);
+    let lost: Vec<Artifact> = lost.into_iter().cloned().collect();
+    change.reinstate_lost_artifacts(id, &lost, now)?;
+    for row in there {
         match change.at(&row.location())? {
             None => change.reinstate(id, row.id, now)?,
             Some(at) if matches!(at.state, State::Reserved | State::Missing) => {

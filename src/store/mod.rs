@@ -48,9 +48,9 @@ pub(crate) use look::unreadable;
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Inside, Look, LookFor, NameIn, Notice,
     NoticeClass, PathState, WalkOptions, best_links, changed_at, escape, file_bytes, folder_times,
-    has_group_metadata, is_array, is_group_file, is_trashed_array, links_into, list_container,
-    list_trashed_container, look_at, look_inside, metadata_bytes, names_in, path_state, renamed_at,
-    trashed_written_at, walk_from, written_at,
+    has_group_metadata, is_array, is_group_file, is_in_trash, is_trashed_array, links_into,
+    list_container, list_trashed_container, look_at, look_inside, metadata_bytes, names_in,
+    path_state, renamed_at, trashed_written_at, walk_from, written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, check_purge, purge};
 pub use trash::{

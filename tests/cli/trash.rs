@@ -59,7 +59,7 @@ fn what_was_deleted_in_the_trash_by_hand_is_named_and_the_rest_comes_back() {
     let text = world_of.transcript("undo last --json");
     assert!(text.contains("\"code\": \"lost-in-trash\""), "{text}");
     assert!(
-        text.contains("1 artifact is lost") && text.contains("exit 3"),
+        text.contains("1 artifact was deleted in the trash") && text.contains("exit 3"),
         "{text}"
     );
     // Of what is lost nothing can come back, and the hint leads out.
@@ -518,7 +518,7 @@ fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
     fs::write(occupied.join("notes.txt"), "precious").unwrap();
     let said = world.transcript(&format!("restore {id}"));
     assert!(
-        said.contains("is lost") && said.contains("exit 3"),
+        said.contains("was deleted in the trash") && said.contains("exit 3"),
         "{said}"
     );
     fs::rename(&away, folder.join("1")).unwrap();

@@ -191,3 +191,137 @@ fn another_thing_with_the_name_of_an_item_stays_and_the_rest_comes_back() {
     assert_eq!(code(again), "not-a-folder");
     assert_eq!(fs::read_to_string(&item).unwrap(), "?");
 }
+
+const CONTAINER: &str = "r/validation.zarr";
+
+/// A container of which all went by one rename, with an array deleted in the trash.
+fn container_without(lost: &[&str]) -> (TempDir, Registry, RemovalId) {
+    let (folder, registry) = base();
+    for path in ARRAYS {
+        array(&registry, path);
+    }
+    let pin =
+        dalsegno::PinSelection::Artifacts(vec![registry.get(&target(ARRAYS[1])).unwrap().unwrap()]);
+    registry
+        .pin(&"p".parse().unwrap(), Some("why"), &pin)
+        .unwrap();
+    let forced = kept().force_pinned(true);
+    let removed = registry.remove_target(&target(CONTAINER), &forced, &Silent);
+    let id = removed.unwrap().removal.unwrap();
+    for path in lost {
+        let part = path.strip_prefix(CONTAINER).unwrap();
+        fs::remove_dir_all(item(&folder, &id, 0).join(&part[1..])).unwrap();
+    }
+    (folder, registry, id)
+}
+
+fn states(registry: &Registry) -> Vec<(String, State)> {
+    let state = |path: String| {
+        let row = registry.get(&target(&path)).unwrap().unwrap();
+        (path, row.state)
+    };
+    paths(registry).into_iter().map(state).collect()
+}
+
+/// In a container that comes back by one rename, and in one that comes back part by part.
+#[test]
+fn what_was_deleted_within_a_container_comes_back_as_missing_and_is_named() {
+    const NEW: &str = "r/validation.zarr/3/a/prediction";
+    for (by_undo, is_taken) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (folder, registry, id) = container_without(&[ARRAYS[1]]);
+        if is_taken {
+            array(&registry, NEW);
+        }
+        let (artifacts, skipped) = match by_undo {
+            false => {
+                let what = RestoreTarget::Path(CONTAINER.into());
+                let report = registry.restore_as_planned(&what).unwrap();
+                (report.artifacts, report.skipped)
+            }
+            true => {
+                let (operation, _) = newest(&registry, Action::Remove);
+                let report = registry.undo(operation).unwrap();
+                (report.artifacts, report.skipped)
+            }
+        };
+        let back: Vec<String> = artifacts.iter().map(|row| row.location().path()).collect();
+        assert_eq!(back, [ARRAYS[0], ARRAYS[2]]);
+        assert_eq!(skipped.len(), 1, "{skipped:?}");
+        assert_eq!(skipped[0].code, "lost-in-trash");
+        assert_eq!(skipped[0].path, folder.path().join(ARRAYS[1]));
+        let mut expected = vec![
+            (ARRAYS[0].to_owned(), State::Present),
+            (ARRAYS[1].to_owned(), State::Missing),
+            (ARRAYS[2].to_owned(), State::Present),
+        ];
+        expected.extend(is_taken.then(|| (NEW.to_owned(), State::Present)));
+        assert_eq!(states(&registry), expected);
+        let lost = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
+        assert_eq!(lost.pins, ["p"]);
+        let (_, detail) = newest(&registry, Action::Restore);
+        assert!(
+            detail.contains(&format!("\"lost_artifacts\":[{}]", lost.id.0)),
+            "{detail}"
+        );
+        assert_eq!(registry.trash().unwrap(), []);
+        assert!(is_trash_empty(folder.path()));
+        child::assert_sound(registry.catalog_path());
+        assert_eq!(
+            code(registry.restore(&RestoreTarget::Removal(id))),
+            "not-restorable"
+        );
+    }
+}
+
+#[test]
+fn a_container_without_the_metadata_of_an_array_has_lost_the_array() {
+    let (folder, registry, id) = container_without(&[]);
+    let part = ARRAYS[2].strip_prefix(CONTAINER).unwrap();
+    let array = item(&folder, &id, 0).join(&part[1..]);
+    for entry in fs::read_dir(&array).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(report.unwrap().skipped[0].code, "lost-in-trash");
+    assert_eq!(states(&registry)[2].1, State::Missing);
+}
+
+#[test]
+fn if_nothing_that_is_asked_for_is_left_in_a_container_it_stays_as_it_is() {
+    for is_taken in [false, true] {
+        let (folder, registry, id) = container_without(&ARRAYS);
+        if is_taken {
+            array(&registry, "r/validation.zarr/3/a/prediction");
+        }
+        let before = child::tree(folder.path());
+        let all = RestoreTarget::Removal(id.clone());
+        assert_eq!(code(registry.restore_as_planned(&all)), "lost-in-trash");
+        assert_eq!(child::tree(folder.path()), before);
+        assert_eq!(registry.trash().unwrap()[0].artifacts, 3);
+        registry.purge_removals(&[id], &Silent).unwrap();
+        assert_eq!(registry.trash().unwrap(), []);
+    }
+    // What is asked for is lost, and what is beside it was not asked for.
+    let (folder, registry, id) = container_without(&[ARRAYS[2]]);
+    let before = child::tree(folder.path());
+    let one = RestoreTarget::Path(ARRAYS[2].into());
+    assert_eq!(code(registry.restore_as_planned(&one)), "lost-in-trash");
+    assert_eq!(child::tree(folder.path()), before);
+    // Files that the registry does not know come back, and the rows of what they were with.
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    assert_eq!(report.unwrap().artifacts.len(), 2);
+    let (folder, registry, id) = container_without(&ARRAYS);
+    fs::write(item(&folder, &id, 0).join("notes.txt"), "precious").unwrap();
+    let report = registry.restore_as_planned(&RestoreTarget::Removal(id));
+    let report = report.unwrap();
+    assert_eq!((report.artifacts.len(), report.skipped.len()), (0, 3));
+    assert!(folder.path().join(CONTAINER).join("notes.txt").exists());
+    assert!(
+        states(&registry)
+            .iter()
+            .all(|(_, state)| *state == State::Missing)
+    );
+}

@@ -69,6 +69,15 @@ fn plain(entry: &Detail) -> Option<String> {
                 item.lost, item.removal
             )
         }
+        Detail::ArtifactsLost(lost) => {
+            let lost_artifacts = lost.lost_artifacts.len();
+            let were = if lost_artifacts == 1 { "was" } else { "were" };
+            format!(
+                "{} of removal {} {were} lost in the trash",
+                count(lost_artifacts, "artifact"),
+                lost.removal
+            )
+        }
         Detail::PinBound(bound) => {
             let what = bindings(&bound.scopes, bound.artifacts.len());
             format!("{} binds {what}", bound.pin)

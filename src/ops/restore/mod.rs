@@ -17,8 +17,9 @@
 //! before the first file is unlinked.
 //!
 //! An item that was deleted in the trash by hand is lost: the rest comes back, and the rows of what
-//! is lost come back as missing, in the same transaction. If all that is asked for is lost, nothing
-//! is changed: it may have been moved away for a moment.
+//! is lost come back as missing, in the same transaction. So it is with an artifact that was deleted
+//! within an item: each is looked for before its row comes back. If all that is asked for is lost,
+//! nothing is changed: it may have been moved away for a moment.
 //!
 //! A restore brings back what was moved: a container comes back as a whole. If its place is taken,
 //! as by the container of a training that goes on, its parts without a counterpart come back; see
@@ -37,6 +38,7 @@
 use std::cmp::Reverse;
 mod absent;
 mod exchanged;
+mod lost;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -527,6 +529,7 @@ fn restore_part(
     for &item in &back.lost {
         change.reinstate_lost(id, item, now)?;
     }
+    change.reinstate_lost_artifacts(id, &back.lost_rows, now)?;
     let mut artifacts = Vec::with_capacity(back.rows.len());
     for RowBack { artifact, is_over } in back.rows {
         artifacts.push(match is_over {
@@ -678,20 +681,24 @@ fn way_back(
             (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
             _ => FolderForms::default(),
         };
+        let (rows, lost) = lost::part_lost(folder, (number, &item.path), rows);
         back.add(Item {
             base,
             view,
+            removal: id,
             folder,
             claim: folder.claim(&number.to_string(), named)?,
             forms,
             item,
             rows,
+            lost,
             wanted: wanted.clone(),
         })?;
     }
     for row in &part.rows {
         back.add_row(base, view, row)?;
     }
+    back.leave_shells(folder)?;
     Ok(back)
 }
 

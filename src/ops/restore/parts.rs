@@ -32,6 +32,8 @@ pub(super) struct WayBack {
     pub(super) first: Option<Error>,
     /// Numbers of items that are not in the trash any more.
     pub(super) lost: Vec<u32>,
+    /// Artifacts that are not in their items any more.
+    pub(super) lost_rows: Vec<Artifact>,
     /// Group metadata, of the item that is looked at, that differs from what is at its place.
     kept_groups: Vec<PathBuf>,
     /// Data that goes into another registry would have no row there.
@@ -57,13 +59,16 @@ pub(super) struct RowBack {
 pub(super) struct Item<'a> {
     pub(super) base: &'a Base,
     pub(super) view: &'a RemovalView<'a>,
+    pub(super) removal: &'a RemovalId,
     pub(super) folder: &'a TrashFolder,
     pub(super) item: TrashItem,
     pub(super) claim: Claim,
     pub(super) forms: FolderForms,
     /// Its artifacts that are in the trash.
     pub(super) rows: Vec<Artifact>,
-    /// Numbers of those that are wanted.
+    /// Those that were deleted in it by hand.
+    pub(super) lost: Vec<Artifact>,
+    /// Numbers of those that are wanted, of both.
     pub(super) wanted: BTreeSet<i64>,
 }
 
@@ -154,13 +159,23 @@ impl WayBack {
         let names_all = item.rows.iter().find(is_itself);
         // A container that is wanted is wanted with all that is in it.
         if names_all.is_some_and(|row| item.is_wanted(row)) {
-            item.wanted.extend(item.rows.iter().map(|row| row.id.0));
+            let all = item.rows.iter().chain(&item.lost);
+            item.wanted.extend(all.map(|row| row.id.0));
+        }
+        if item.is_all_lost() && !item.rows.is_empty() {
+            // What is beside it was not asked for.
+            let wanted = item.lost.iter().filter(|row| item.is_wanted(row));
+            self.add_lost_rows(item.removal, wanted);
+            return Ok(());
         }
         let path = item.item.path.clone();
         let obstacle = self.obstacle(&item, &path, item.item.entry_type, &item.rows)?;
         let Some(obstacle) = obstacle else {
             // One rename brings all of it back, with what the registry does not know.
-            return self.take(&item, item.item.clone(), &item.rows).map(drop);
+            if self.take(&item, item.item.clone(), &item.rows)? {
+                self.add_lost_rows(item.removal, item.lost.iter());
+            }
+            return Ok(());
         };
         let mut seen = HashSet::new();
         let before = self.skipped.len();
@@ -175,6 +190,8 @@ impl WayBack {
         for row in item.rows.iter().filter(unseen) {
             self.add_row(item.base, item.view, row)?;
         }
+        let lost = item.lost.iter().filter(|row| item.is_wanted(row));
+        self.add_lost_rows(item.removal, lost);
         let groups = std::mem::take(&mut self.kept_groups);
         // If more stays, that is what the user asks for again.
         if self.skipped.len() == before {
@@ -378,13 +395,14 @@ impl WayBack {
 }
 
 impl Item<'_> {
-    fn is_wanted(&self, row: &Artifact) -> bool {
+    pub(super) fn is_wanted(&self, row: &Artifact) -> bool {
         self.wanted.contains(&row.id.0)
     }
 
     /// Whether all that the registry knows of it is wanted: then so is what it does not know.
     fn is_whole(&self) -> bool {
-        self.rows.iter().all(|row| self.is_wanted(row))
+        let mut all = self.rows.iter().chain(&self.lost);
+        all.all(|row| self.is_wanted(row))
     }
 
     fn full(&self, place: &str) -> PathBuf {
@@ -504,7 +522,7 @@ fn form_of_row(row: &Artifact) -> EntryType {
     }
 }
 
-fn joined(path: &str, name: &str) -> String {
+pub(super) fn joined(path: &str, name: &str) -> String {
     match (path, name) {
         (path, "") => path.to_owned(),
         ("", name) => name.to_owned(),

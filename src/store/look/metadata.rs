@@ -83,6 +83,24 @@ pub fn trashed_written_at(
     }
 }
 
+/// Whether the data of an artifact of this kind is in an item of the trash: an array or a file, or
+/// the folder of a container. `part` and `at` as for [`trashed_written_at`].
+///
+/// # Errors
+/// As [`trashed_written_at`].
+pub fn is_in_trash(
+    folder: &TrashFolder,
+    item: u32,
+    part: &Path,
+    at: &Path,
+    kind: Kind,
+) -> Result<bool, StorageError> {
+    match kind.is_container() {
+        true => Ok(folder.part(item, part)?.is_some()),
+        false => Ok(trashed_written_at(folder, item, part, at, kind)?.is_some()),
+    }
+}
+
 /// Length of the file at `path`; `None` if there is no file, or it cannot be looked at.
 #[must_use]
 pub fn file_bytes(base: &Base, path: &Path) -> Option<ByteCount> {

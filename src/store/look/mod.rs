@@ -29,7 +29,7 @@ pub use inside::{Inside, LookFor, folder_times, look_inside};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};
 pub use metadata::{
-    changed_at, file_bytes, metadata_bytes, renamed_at, trashed_written_at, written_at,
+    changed_at, file_bytes, is_in_trash, metadata_bytes, renamed_at, trashed_written_at, written_at,
 };
 pub use names::{NameIn, names_in};
 pub use notice::{Notice, NoticeClass, escape};
