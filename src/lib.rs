@@ -53,6 +53,7 @@ pub use model::causes::with_causes;
 pub use model::hint::Hint;
 pub use model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 pub use ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, PlanItem};
+pub use ops::grown::CountsNow;
 pub use ops::inbox::{InboxState, RefusedNotes};
 pub use ops::others::OtherUse;
 pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};

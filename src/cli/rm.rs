@@ -295,6 +295,7 @@ fn plan(
             seen
         }
     };
+    plan.count_as(&seen.counts);
     // What goes without a row is in the numbers that the user confirms.
     if !command.no_count {
         registry.count_others(&mut plan, &monitor).map_err(ended)?;

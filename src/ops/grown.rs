@@ -4,14 +4,19 @@
 //! are made in, so an array whose folders have no newer time is as it was counted. That takes one
 //! `stat` an array; only folders with folders in them are read, as those of chunks with separator
 //! `/`. What is written in place changes no folder and is not seen.
+//!
+//! A sealed array that has grown keeps its row, which is the evidence of what was sealed;
+//! [`CountsNow`] has what is there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
+use crate::model::observation::Observation;
 use crate::model::progress::Silent;
+use crate::model::size::{ByteCount, Size};
 use crate::store::{self, Base, Event, Expected, Look, WalkOptions};
 
 /// Those of these artifacts that are counted and have grown since, or of which it is unknown as of when
@@ -66,4 +71,73 @@ pub(crate) fn grown(
         }
     }
     Ok(grown)
+}
+
+/// What is there of sealed arrays that do not have what they were sealed with. Their rows keep what
+/// was counted at the seal. Given to [`GcRequest::counts`](crate::GcRequest::counts) and
+/// [`RemovalPlan::count_as`](crate::RemovalPlan::count_as), which then go by what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CountsNow(BTreeMap<ArtifactId, CountNow>);
+
+/// What is there of one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CountNow {
+    size: Size,
+    disk_bytes: Option<ByteCount>,
+    /// What it was sealed with.
+    sealed: Option<Size>,
+}
+
+impl CountsNow {
+    /// Adds a row that keeps its seal, with what was seen.
+    pub(crate) fn add(&mut self, row: &Artifact, seen: &Observation) {
+        if let Some(size) = seen.size.filter(|size| Some(*size) != row.size) {
+            let count = CountNow {
+                size,
+                disk_bytes: seen.disk_bytes,
+                sealed: row.size,
+            };
+            self.0.insert(row.id, count);
+        }
+    }
+
+    /// Adds a size by the number of its artifact.
+    pub(crate) fn add_size(&mut self, id: ArtifactId, size: Size) {
+        let count = CountNow {
+            size,
+            disk_bytes: None,
+            sealed: None,
+        };
+        self.0.insert(id, count);
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Those of these artifacts.
+    pub(crate) fn of(&self, artifacts: &[Artifact]) -> Self {
+        let known = artifacts.iter().map(|row| row.id);
+        let known = known.filter_map(|id| Some((id, *self.0.get(&id)?)));
+        Self(known.collect())
+    }
+
+    /// The size of what is there of an artifact.
+    pub(crate) fn size_of(&self, artifact: &Artifact) -> Option<Size> {
+        let now = self.0.get(&artifact.id).map(|count| count.size);
+        now.or(artifact.size)
+    }
+
+    /// What a sealed artifact in this list was sealed with.
+    pub(crate) fn sealed_size(&self, id: ArtifactId) -> Option<Size> {
+        self.0.get(&id)?.sealed
+    }
+
+    /// Gives an artifact the size of what is there.
+    pub(crate) fn apply(&self, artifact: &mut Artifact) {
+        if let Some(now) = self.0.get(&artifact.id) {
+            artifact.size = Some(now.size);
+            artifact.disk_bytes = now.disk_bytes.or(artifact.disk_bytes);
+        }
+    }
 }

@@ -30,7 +30,7 @@ use crate::model::progress::{Monitor, Phase, Silent};
 use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
-use crate::ops::grown;
+use crate::ops::grown::{self, CountsNow};
 use crate::ops::room::with_room_before;
 use crate::ops::twins;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
@@ -124,6 +124,9 @@ pub struct RefreshReport {
     /// JSON.
     #[serde(rename = "notices")]
     pub findings: Vec<Notice>,
+    /// What is there of sealed arrays that do not have what they were sealed with.
+    #[serde(skip)]
+    pub counts: CountsNow,
 }
 
 impl RefreshReport {
@@ -133,6 +136,7 @@ impl RefreshReport {
         self.present += seen.present;
         self.changed += seen.changed;
         self.findings.extend(seen.findings);
+        self.counts.extend(seen.counts);
     }
 
     /// Sorts the findings, which threads report in any order. Each stays once: data may be looked
@@ -442,6 +446,7 @@ fn look_at(
     let again = look_again(catalog, base, operation, &contradicted, how.measure)?;
     report.changed += again.changed;
     report.findings.extend(again.findings);
+    report.counts.extend(again.counts);
     batch.clear();
     Ok(())
 }
@@ -453,6 +458,8 @@ pub(crate) struct LookedAgain {
     pub(crate) changed: u64,
     /// What is not as it was sealed.
     pub(crate) findings: Vec<Notice>,
+    /// What is there of what keeps its seal all the same.
+    pub(crate) counts: CountsNow,
 }
 
 /// Looks once more at data that looked otherwise than it was sealed, or like that of another run.
@@ -522,7 +529,10 @@ pub(crate) fn look_again(
                 _ if seen.damage.is_some() || row.sealed_at.is_none() => {
                     recorder.observe(row, Some(&seen))?
                 }
-                _ => recorder.observe_sealed(row, Some(&seen))?,
+                _ => {
+                    again.counts.add(row, &seen);
+                    recorder.observe_sealed(row, Some(&seen))?
+                }
             };
             again.changed += u64::from(is_changed);
             again.findings.extend(finding);

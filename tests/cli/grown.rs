@@ -79,3 +79,42 @@ fn what_has_not_grown_is_not_counted_again() {
     assert_eq!(looked_at(), 1);
     assert_eq!(looked_at(), 0);
 }
+
+/// A sealed array keeps the counts of its seal, as evidence; what would be freed is on disk.
+#[test]
+fn a_sealed_array_that_has_grown_counts_with_what_is_on_disk_and_keeps_its_seal() {
+    let sealed = || {
+        let world = World::runs();
+        for call in [
+            "init --quiet",
+            "scan --measure --quiet",
+            "seal --run mito --quiet",
+        ] {
+            stdout(&mut world.call(call));
+        }
+        grow(&world, FLAT);
+        world
+    };
+    let row = |world: &World| stdout(&mut world.call(&format!("list {FLAT} --jsonl --no-refresh")));
+    let world = sealed();
+    let before = row(&world);
+    assert!(before.contains(r#""files":2"#), "{before}");
+    // What is new stays under any limit.
+    let text = world.transcript("gc --run mito --kind prediction --max-files 10 --json");
+    assert!(
+        text.contains("max-files 10: 28 files would still be there"),
+        "{text}"
+    );
+    assert!(text.contains("20256"), "{text}");
+    assert_eq!(row(&world), before);
+    let json = stdout(&mut world.call(&format!("rm {FLAT} --dry-run --json --quiet")));
+    let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["plan"]["files"], 22, "{json}");
+    assert_eq!(plan["plan"]["bytes"], 20_064, "{json}");
+    assert_eq!(row(&world), before);
+    // What was removed is said by the same count, and comes back with its seal.
+    let text = world.transcript(&format!("rm {FLAT} --trash --yes"));
+    assert!(text.contains("22 files"), "{text}");
+    world.transcript("restore --run mito");
+    assert_eq!(row(&world), before);
+}

@@ -12,12 +12,12 @@ use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{self, Limits, Policy, SelectRules};
 use dalsegno::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
-use dalsegno::{Registry, RestoreTarget};
+use dalsegno::{Question, Registry, RestoreTarget};
 
 use crate::child::tree;
 use crate::scene::{
-    NOW, base, date, days, get, key, of_kinds, of_run, paths, pin, prediction, scan, target,
-    write_aged, write_checkpoint,
+    NOW, base, date, date_all, days, get, key, of_kinds, of_run, paths, pin, prediction, scan,
+    target, write_aged, write_checkpoint,
 };
 
 pub(crate) fn keep_last(count: u64) -> GcRequest {
@@ -425,4 +425,59 @@ fn a_damaged_array_is_never_the_newest() {
     assert_eq!(get(&registry, &prediction(2)).state, State::Damaged);
     let plan = registry.plan_gc(&request).unwrap();
     assert_eq!(plan.file.items, []);
+}
+
+/// The row of a sealed array keeps the counts of the seal; a limit goes by what is on disk.
+#[test]
+fn a_limit_counts_what_is_there_of_a_sealed_array_that_has_grown() {
+    let (folder, registry) = base();
+    for (iteration, age) in [(1, 30), (2, 20), (3, 10)] {
+        write_aged(folder.path(), &prediction(iteration), days(age));
+    }
+    scan(&registry);
+    for iteration in 1..=3 {
+        registry.seal(&target(&prediction(iteration))).unwrap();
+    }
+    let grown = folder.path().join(prediction(2));
+    for chunk in 1..=10 {
+        fs::write(grown.join(format!("{chunk}.0")), [1; 1000]).unwrap();
+    }
+    date_all(&grown, NOW.minus(days(15)));
+    // The metadata is as it was sealed.
+    date(&grown.join(".zarray"), NOW.minus(days(20)));
+    let sealed = get(&registry, &prediction(2));
+    let limited = |limit: Limits| {
+        let rules = Policy::default()
+            .limit(limit)
+            .select(SelectRules::default());
+        let request = keep_last(1).rules(GcRules::Policy(rules));
+        let seen = registry
+            .refresh_for(Question::Gc(&request), &Silent)
+            .unwrap();
+        assert_eq!(seen.findings.len(), 1, "{seen:?}");
+        request.unread(&seen.findings).counts(&seen.counts)
+    };
+    // By the seals, six files of 27 bytes.
+    for limit in [
+        Limits::default().max_files(8),
+        Limits::default().max_bytes(100),
+    ] {
+        let plan = registry.plan_gc(&limited(limit)).unwrap();
+        assert_eq!(removed(&plan), [prediction(1), prediction(2)]);
+        assert_eq!(plan.file.total().files, 14);
+        assert_eq!(get(&registry, &prediction(2)), sealed);
+    }
+    let fits = registry.plan_gc(&limited(Limits::default().max_files(16)));
+    assert_eq!(removed(&fits.unwrap()), [""; 0]);
+    // From a file, which also has what was sealed.
+    let plan = registry.plan_gc(&limited(Limits::default().max_files(8)));
+    let file = PlanFile::parse(&plan.unwrap().file.text().unwrap()).unwrap();
+    let kept = GcOptions::default().keep(TrashKeep::UntilEmptied);
+    let report = registry.apply_gc(&file, &kept, &Silent, |_| {}).unwrap();
+    assert_eq!(report.total.files, 14, "{report:?}");
+    registry
+        .restore(&RestoreTarget::Path(prediction(2).into()))
+        .unwrap();
+    assert_eq!(get(&registry, &prediction(2)).size, sealed.size);
+    assert_eq!(get(&registry, &prediction(2)).sealed_at, sealed.sealed_at);
 }

@@ -26,6 +26,8 @@ pub(super) struct CarryOut<'a> {
     /// What the question says first if the plan is about all runs; see
     /// [`Context::about_all_runs`].
     pub(super) about_all: Option<String>,
+    /// The file that the plan was read from; `-` is the standard input.
+    pub(super) file: Option<&'a Path>,
     pub(super) yes: bool,
     pub(super) reason: Option<&'a str>,
     pub(super) trash: TrashFlags,
@@ -95,6 +97,13 @@ fn carry_out(
         let total = total_text(&plan.total());
         let about_all = command.about_all.as_ref();
         let about_all = about_all.map_or(String::new(), |about| format!("{about}\n"));
+        let again = match command.file {
+            Some(file) => {
+                let file = render::shell_word(&file.display().to_string());
+                format!("dalsegno gc --apply {file} --yes")
+            }
+            None => "dalsegno gc … --apply --yes".to_owned(),
+        };
         confirm(
             context,
             &format!(
@@ -105,8 +114,7 @@ fn carry_out(
                 destination(registry, keep)
             ),
             "nothing was removed",
-            "see the plan with: dalsegno gc …; carry it out with: dalsegno gc … --apply \
-             --yes",
+            &format!("see the plan with: dalsegno gc …; carry it out with: {again}"),
         )?;
     }
     let options = GcOptions {

@@ -70,6 +70,7 @@ impl Gc {
     fn carry_out(&self) -> CarryOut<'_> {
         CarryOut {
             about_all: None,
+            file: self.apply.as_ref().and_then(Option::as_deref),
             yes: self.yes,
             reason: self.reason.as_deref(),
             trash: self.trash,
@@ -210,7 +211,8 @@ fn look(
     let report = seen.map_err(|error| context.ended(error, "nothing was removed"))?;
     context.warns_of_damage.set(true);
     let partly = context.findings_of_query(&report.findings);
-    Ok((registry, request.unread(&report.findings), partly))
+    let request = request.unread(&report.findings).counts(&report.counts);
+    Ok((registry, request, partly))
 }
 
 /// Writes the plan to the file that --plan-out names, or says how to carry it out.

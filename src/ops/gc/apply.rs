@@ -218,6 +218,7 @@ pub(crate) fn apply(
     };
     let plan = &still_complete(on, plan, &mut report.skipped)?;
     let batches = batches(on.catalog, on.base, plan, &removing, &mut report.skipped)?;
+    let counts = plan.counts();
     let mut batches = batches.into_iter().peekable();
     if batches.peek().is_some() {
         // Once for all batches: a backup that fails would cost the same time again each time.
@@ -251,6 +252,7 @@ pub(crate) fn apply(
                 on.monitor,
             )?;
         }
+        removal.count_as(&counts);
         report.add(remove::remove_backed_up(&on, &removal, &removing)?);
         each(&report);
     }

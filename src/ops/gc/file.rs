@@ -10,6 +10,7 @@ use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
 use crate::model::key::Key;
 use crate::model::size::{ByteCount, Size, Total};
+use crate::ops::grown::CountsNow;
 use crate::retention::{Plan, PlanLine};
 use crate::store::Base;
 
@@ -57,6 +58,11 @@ pub struct PlanItem {
     origin: Origin,
     bytes: Option<u64>,
     files: Option<u64>,
+    // What is there of a sealed array that has grown; bytes and files are those of its seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes_now: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files_now: Option<u64>,
     recorded_at: Timestamp,
     written_at: Option<Timestamp>,
     // Absent in plans of older versions.
@@ -70,7 +76,7 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    fn new(line: &PlanLine) -> Self {
+    fn new(line: &PlanLine, counts: &CountsNow) -> Self {
         // Without `..`: a field that an artifact gets does not compile until it is decided here
         // whether a plan has it.
         let Artifact {
@@ -95,6 +101,9 @@ impl PlanItem {
             pins: _,
             base: _,
         } = &line.artifact;
+        let sealed = counts.sealed_size(*id);
+        let now = sealed.and(*size);
+        let size = sealed.or(*size);
         Self {
             id: *id,
             key: key.clone(),
@@ -102,6 +111,8 @@ impl PlanItem {
             origin: *origin,
             bytes: size.map(|size| size.bytes.0),
             files: size.map(|size| size.files),
+            bytes_now: now.map(|size| size.bytes.0),
+            files_now: now.map(|size| size.files),
             recorded_at: *recorded_at,
             written_at: *written_at,
             data_written_at: *data_written_at,
@@ -109,6 +120,14 @@ impl PlanItem {
             content_hash: *content_hash,
             reasons: line.reasons.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// The size of what was there when the plan was made.
+    fn size(&self) -> Option<Size> {
+        let now = self.bytes_now.zip(self.files_now);
+        let (bytes, files) = now.or(self.bytes.zip(self.files))?;
+        let bytes = ByteCount(bytes);
+        Some(Size { bytes, files })
     }
 
     /// The artifact as it was when the plan was made.
@@ -186,13 +205,20 @@ impl PlanFile {
         let takes_space =
             |item: &&PlanItem| item.state.has_data() && !item.key.kind().is_container();
         for item in self.items.iter().filter(takes_space) {
-            let size = item.bytes.zip(item.files);
-            total.add(size.map(|(bytes, files)| Size {
-                bytes: ByteCount(bytes),
-                files,
-            }));
+            total.add(item.size());
         }
         total
+    }
+
+    /// What was there of sealed arrays that had grown.
+    pub(super) fn counts(&self) -> CountsNow {
+        let mut counts = CountsNow::default();
+        for item in self.items.iter().filter(|item| item.bytes_now.is_some()) {
+            if let Some(size) = item.size() {
+                counts.add_size(item.id, size);
+            }
+        }
+        counts
     }
 }
 
@@ -214,6 +240,9 @@ pub(super) fn file_of(
         ignore_best_links: request.ignore_best_links,
         allow_incomplete: request.allows_incomplete(),
         restores: catalog.restores()?,
-        items: plan.removed().map(PlanItem::new).collect(),
+        items: plan
+            .removed()
+            .map(|line| PlanItem::new(line, &request.counts))
+            .collect(),
     })
 }

@@ -351,7 +351,8 @@ impl Reader<'_> {
             }
         }
         let newest = self.newest_checkpoints(&artifacts)?;
-        let row = |artifact: Artifact| {
+        let row = |mut artifact: Artifact| {
+            self.request.counts.apply(&mut artifact);
             let at = artifact.newest_iteration();
             let is_newest_checkpoint = artifact.key.kind() == Kind::Checkpoint
                 && at.is_some()

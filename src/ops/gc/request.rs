@@ -6,6 +6,7 @@ use std::fmt;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::removal::TrashKeep;
+use crate::ops::grown::CountsNow;
 use crate::retention::NamedPolicy;
 use crate::retention::{Limits, Policy, PolicyError, RunPolicy};
 use crate::store::{Notice, NoticeClass};
@@ -42,6 +43,8 @@ pub struct GcRequest {
     pub words: String,
     /// What a look at the disk could not read, by path, as notices have it.
     pub(super) unread: BTreeSet<String>,
+    /// What a look at the disk counted of sealed arrays, whose rows keep what they were sealed with.
+    pub(super) counts: CountsNow,
 }
 
 impl fmt::Display for GcRules {
@@ -66,6 +69,7 @@ impl GcRequest {
             allow_incomplete: false,
             keep: TrashKeep::Configured,
             unread: BTreeSet::new(),
+            counts: CountsNow::default(),
         }
     }
 
@@ -111,6 +115,14 @@ impl GcRequest {
         let findings = findings.iter();
         let unread = findings.filter(|found| found.class == NoticeClass::Unreadable);
         self.unread.extend(unread.map(|found| found.path.clone()));
+        self
+    }
+
+    /// Takes from a refresh what it counted of sealed arrays that have grown: limits go by that, and
+    /// not by what was sealed.
+    #[must_use]
+    pub fn counts(mut self, counts: &CountsNow) -> Self {
+        self.counts.extend(counts.clone());
         self
     }
 

@@ -13,6 +13,7 @@ use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::model::size::{Size, Total, as_others};
+use crate::ops::grown::CountsNow;
 use crate::ops::target;
 use crate::store::{self, Base, ContainerListing, EntryType};
 
@@ -84,6 +85,9 @@ pub struct PlannedItem {
     /// Artifacts that are present by their rows and have no data in it.
     #[serde(skip)]
     pub(super) missing: Vec<ArtifactId>,
+    /// What is there of sealed artifacts that have grown since.
+    #[serde(skip)]
+    pub(super) counts: CountsNow,
     /// Why its contents could not be listed.
     #[serde(skip)]
     pub(super) obstacle: Option<Obstacle>,
@@ -103,18 +107,18 @@ impl PlannedItem {
     /// Sums the bytes and files of the arrays in it, as far as they were counted.
     #[must_use]
     pub fn total(&self) -> Total {
-        total_of(&self.artifacts)
+        let mut total = Total::default();
+        self.add_to(&mut total);
+        total
     }
-}
 
-/// Sums the sizes of arrays that have data by their rows.
-fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
-    let mut total = Total::default();
-    artifacts
-        .into_iter()
-        .filter(|artifact| artifact.state.has_data() && !artifact.key.kind().is_container())
-        .for_each(|artifact| total.add(artifact.size));
-    total
+    /// Adds the sizes of arrays that have data by their rows.
+    fn add_to(&self, total: &mut Total) {
+        self.artifacts
+            .iter()
+            .filter(|artifact| artifact.state.has_data() && !artifact.key.kind().is_container())
+            .for_each(|artifact| total.add(self.counts.size_of(artifact)));
+    }
 }
 
 /// What a removal would do.
@@ -137,7 +141,17 @@ impl RemovalPlan {
     /// count as nothing.
     #[must_use]
     pub fn total(&self) -> Total {
-        total_of(self.artifacts())
+        let mut total = Total::default();
+        self.items.iter().for_each(|item| item.add_to(&mut total));
+        total
+    }
+
+    /// Takes from a refresh what it counted of sealed arrays that have grown: the sums go by that,
+    /// and not by what was sealed, which the rows keep.
+    pub fn count_as(&mut self, counts: &CountsNow) {
+        for item in &mut self.items {
+            item.counts = counts.of(&item.artifacts);
+        }
     }
 
     /// Sums what the items hold beside their artifacts; `None` if one was not counted.
@@ -245,6 +259,7 @@ pub(crate) fn plan_run(
         unknown: unknown(run.as_str(), &contents, &artifacts),
         others: None,
         missing: missing(run.as_str(), &contents, &artifacts),
+        counts: CountsNow::default(),
         artifacts,
         entry_type: EntryType::Folder,
         by_name: true,
@@ -313,6 +328,7 @@ fn plan_container(
             by_name: true,
             run: None,
             missing,
+            counts: CountsNow::default(),
             obstacle,
         });
         return Ok(());
@@ -344,6 +360,7 @@ fn plan_container(
                 by_name: false,
                 run: None,
                 missing,
+                counts: CountsNow::default(),
                 obstacle: None,
             });
             return Ok(());
@@ -424,6 +441,7 @@ fn alone(artifact: Artifact) -> PlannedItem {
         by_name: false,
         run: None,
         missing: Vec::new(),
+        counts: CountsNow::default(),
         obstacle: None,
     }
 }

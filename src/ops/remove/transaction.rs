@@ -198,7 +198,7 @@ fn remove_once(
             if is_missing && artifact.state.has_data() {
                 report.missing.push(artifact.path());
             } else if artifact.state.has_data() && !artifact.key.kind().is_container() {
-                report.total.add(artifact.size);
+                report.total.add(planned.counts.size_of(artifact));
             }
             report.artifacts.push(artifact.clone());
         }
