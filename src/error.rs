@@ -8,7 +8,6 @@ use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::{NameError, REGISTRY_DIR};
 use crate::model::nearest::did_you_mean;
-use crate::model::operation::UndoError;
 use crate::model::removal::RemovalId;
 use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
@@ -238,6 +237,8 @@ pub enum Error {
     OfAnotherUser {
         /// Where the data is.
         path: PathBuf,
+        /// The host that has the catalog, if it is known.
+        host: Option<String>,
     },
     /// The new name of a run is taken, or cannot be the run's.
     #[error("the name {run} is taken by {by}{}", of_removals(.removals))]
@@ -553,7 +554,7 @@ impl Error {
             | Self::BestLinked { path, .. }
             | Self::OfAnotherRun { path, .. }
             | Self::RenamedByHand { path, .. }
-            | Self::OfAnotherUser { path }
+            | Self::OfAnotherUser { path, .. }
             | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
@@ -577,18 +578,7 @@ impl Error {
 
     /// Whether the operation before one that cannot be undone can be.
     fn can_undo_before(&self) -> bool {
-        matches!(
-            self,
-            Self::Catalog(CatalogError::Undo(
-                UndoError::Never {
-                    before: Some(_),
-                    ..
-                } | UndoError::TooLate {
-                    before: Some(_),
-                    ..
-                }
-            ))
-        )
+        matches!(self, Self::Catalog(CatalogError::Undo(error)) if error.before().is_some())
     }
 
     /// What to do about it; `None` if there is nothing to say.
@@ -701,7 +691,7 @@ impl Error {
             "pin-without-reason" => Hint::GiveReason,
             "pin-binds-nothing" => Hint::ListRecorded,
             "no-operation" => Hint::ListOperations,
-            "not-undoable" | "undo-too-late" if self.can_undo_before() => Hint::UndoBefore,
+            _ if self.can_undo_before() => Hint::UndoBefore,
             "not-undoable" | "undone-already" | "undo-too-late" => Hint::ShowOperation,
             "changed-since-operation" => Hint::UndoLaterFirst,
             "no-removal" | "not-in-trash" => Hint::ListTrash,

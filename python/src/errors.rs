@@ -18,6 +18,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         with_causes(error),
         error.path().map(|path| path.to_path_buf()),
         error.hint().map(Hint::as_str),
+        match error {
+            Error::OfAnotherUser { host, .. } => host.as_deref(),
+            _ => None,
+        },
     ))?;
     Ok(PyErr::from_value(made))
 }

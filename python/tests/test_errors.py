@@ -31,6 +31,13 @@ def test_every_code_of_the_library_has_a_class_and_every_class_a_code() -> None:
         assert known.__doc__
 
 
+def test_the_hint_to_seal_elsewhere_has_path_and_host() -> None:
+    hint = _hints.filled("seal-at-keeper", Path("/b/r/a 1"), "node1")
+    assert "on host node1, which has the catalog," in hint and "seal('/b/r/a 1')" in hint
+    hint = _hints.filled("seal-at-keeper", None, None)
+    assert hint == _hints.WORDS["seal-at-keeper"]
+
+
 def test_every_hint_has_words_of_python() -> None:
     assert sorted(_hints.WORDS) == sorted(_native.hint_names())
     assert len(set(_hints.WORDS.values())) == len(_hints.WORDS)

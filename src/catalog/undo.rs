@@ -45,6 +45,7 @@ impl Catalog {
             let already = |also: &str| UndoError::Already {
                 id: operation.id,
                 why: format!("what it bound to the pin {name} was released since{also}"),
+                before: None,
             };
             // A pin that is gone binds nothing, whatever operation took it away.
             let Some((pin, reason)) = on.by_name(&name)? else {
@@ -135,8 +136,7 @@ impl Catalog {
             }
             if change.scopes.is_empty() && artifacts.is_empty() {
                 let why = format!("the pin {name} binds all of it again");
-                let id = operation.id;
-                return Err(UndoError::Already { id, why }.into());
+                return Err(already(operation.id, why).into());
             }
             journal.detail(Detail::PinBound(PinBound {
                 pin: name.clone(),
@@ -183,10 +183,11 @@ impl Catalog {
             let id = operation.id;
             if as_before == changes.len() {
                 let why = "the scores are what they were before it".to_owned();
-                return Err(UndoError::Already { id, why }.into());
+                return Err(already(id, why).into());
             }
             if let Some(what) = changed {
-                return Err(UndoError::Changed { id, what }.into());
+                let before = None;
+                return Err(UndoError::Changed { id, what, before }.into());
             }
             for change in &changes {
                 match change.before {
@@ -282,6 +283,14 @@ impl Catalog {
             path: self.path.clone(),
             detail: format!("an operation of the history cannot be read: {detail}"),
         }
+    }
+}
+
+fn already(id: i64, why: String) -> UndoError {
+    UndoError::Already {
+        id,
+        why,
+        before: None,
     }
 }
 

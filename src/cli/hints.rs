@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::artifacts::user_name;
 use super::render::shell_word;
-use crate::catalog::{CatalogError, PUBLISHED_FILE, RegistryDir};
+use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::error::{Error, listed};
 use crate::model::hint::Hint;
 use crate::model::name::REGISTRY_DIR;
@@ -49,10 +49,8 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
              published copy or the newest backup, with: dalsegno rebuild --catalog {path}"
         ));
     }
-    if let Error::OfAnotherUser { path } = error {
-        let host = base.and_then(|base| RegistryDir::find(base).ok());
-        let host = host.as_ref().and_then(RegistryDir::host);
-        return Some(who_seals(path, host));
+    if let Error::OfAnotherUser { path, host } = error {
+        return Some(who_seals(path, host.as_deref()));
     }
     let hint = error.hint()?;
     if hint == Hint::ShareFolder {
@@ -70,6 +68,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         return Some(text.to_owned());
     }
     let text = text(hint);
+    if let Error::LostInTrash { removal, .. } = error {
+        return Some(text.replace("REMOVAL", removal.as_str()));
+    }
     if let Error::RunTaken { removals, .. } = error {
         return Some(text.replacen("REMOVAL", &listed(removals), 1));
     }
@@ -90,16 +91,11 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
-            UndoError::Never {
-                before: Some(id), ..
-            }
-            | UndoError::TooLate {
-                before: Some(id), ..
-            }
-            | UndoError::Never { id, .. }
+            error @ (UndoError::Never { id, .. }
             | UndoError::Already { id, .. }
-            | UndoError::TooLate { id, .. },
-        )) => ("N", id.to_string()),
+            | UndoError::TooLate { id, .. }
+            | UndoError::Changed { id, .. }),
+        )) => ("N", error.before().unwrap_or(*id).to_string()),
         _ => return Some(text.to_owned()),
     };
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
@@ -373,8 +369,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         }
         Hint::ListTrash => "see what can be restored with: dalsegno trash list",
         Hint::ForgetLost => {
-            "nothing of it is left to restore; move it back to where it was in the trash, or forget \
-             the removal with: dalsegno trash empty REMOVAL"
+            "move it back to where it was in the trash; restore the rest of its removal with: dalsegno \
+             restore REMOVAL; if nothing is left of that, forget it with: dalsegno trash empty REMOVAL"
         }
         Hint::Report => {
             "report it as a bug, with what you did before and the output of: dalsegno doctor"

@@ -513,12 +513,14 @@ pub enum UndoError {
         before: Option<i64>,
     },
     /// Everything that it did was undone or changed back since.
-    #[error("nothing of operation {id} is left to undo: {why}")]
+    #[error("nothing of operation {id} is left to undo: {why}{}", or_before(*before))]
     Already {
         /// Its number.
         id: i64,
         /// What became of it.
         why: String,
+        /// Of the newest operation: the newest one before it that can be undone.
+        before: Option<i64>,
     },
     /// The data that it removed was unlinked.
     #[error("operation {id} cannot be undone any more: {why}{}", or_before(*before))]
@@ -534,12 +536,14 @@ pub enum UndoError {
     #[error("there is nothing to undo: no removal, pin or score of the history is left")]
     Nothing,
     /// What it changed was changed again since.
-    #[error("operation {id} cannot be undone: {what} changed since")]
+    #[error("operation {id} cannot be undone: {what} changed since{}", or_before(*before))]
     Changed {
         /// Its number.
         id: i64,
         /// What changed.
         what: String,
+        /// Of the newest operation: the newest one before it that can be undone.
+        before: Option<i64>,
     },
 }
 
@@ -551,6 +555,18 @@ fn or_before(before: Option<i64>) -> String {
 }
 
 impl UndoError {
+    /// The newest operation before the newest one that can be undone, if the newest cannot be.
+    #[must_use]
+    pub fn before(&self) -> Option<i64> {
+        match self {
+            Self::Never { before, .. }
+            | Self::Already { before, .. }
+            | Self::TooLate { before, .. }
+            | Self::Changed { before, .. } => *before,
+            Self::Unknown { .. } | Self::Nothing => None,
+        }
+    }
+
     /// Stable code of the error.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::catalog::{Catalog, Seal};
+use crate::catalog::{Catalog, RegistryDir, Seal};
 use crate::error::Error;
 use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, State};
@@ -143,6 +143,7 @@ pub(crate) fn notes(
         match refused.and_then(|(at, _)| keys.get(*at)) {
             Some(key) => Err(Error::OfAnotherUser {
                 path: sealing.path(key),
+                host: keeper(base),
             }),
             None => Ok(()),
         }
@@ -177,10 +178,17 @@ pub(crate) fn require_own(base: &Base, key: &Key, user: u32) -> Result<(), Error
         {
             Err(Error::OfAnotherUser {
                 path: sealing.path(key),
+                host: keeper(base),
             })
         }
         _ => Ok(()),
     })
+}
+
+/// The host that has the catalog, as the base directory remembers it.
+fn keeper(base: &Base) -> Option<String> {
+    let folder = RegistryDir::find(base.path()).ok()?;
+    folder.host().map(str::to_owned)
 }
 
 /// Whether the word of a user is taken from the inbox about data of this owner.

@@ -182,6 +182,7 @@ fn changed_since(catalog: &Catalog, operation: &Operation) -> Result<Option<Stri
             return Err(refused(UndoError::Changed {
                 id: operation.id,
                 what: format!("the name of run {run} ({name} by operation {by})"),
+                before: None,
             }));
         }
     }
@@ -225,7 +226,10 @@ pub(crate) fn undo_last(
     let id = newest(catalog)?;
     undo(catalog, base, id, now).map_err(|mut error| {
         if let Error::Catalog(CatalogError::Undo(
-            UndoError::Never { before, .. } | UndoError::TooLate { before, .. },
+            UndoError::Never { before, .. }
+            | UndoError::Already { before, .. }
+            | UndoError::TooLate { before, .. }
+            | UndoError::Changed { before, .. },
         )) = &mut error
         {
             // What cannot be read is no answer; the error says why this one stays.
@@ -248,7 +252,11 @@ fn undoable_before(catalog: &Catalog, id: i64) -> Result<Option<i64>, Error> {
         };
         let can_be = match operation.action {
             Action::Remove => kept_removal(catalog, &operation).is_ok(),
-            action => why_never(action).is_empty(),
+            // What was renamed or set again since is refused too.
+            action => {
+                why_never(action).is_empty()
+                    && matches!(changed_since(catalog, &operation), Ok(None))
+            }
         };
         if can_be {
             return Ok(Some(before));
@@ -300,6 +308,7 @@ fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, E
         Some(RemovalState::Restored) => Err(refused(UndoError::Already {
             id,
             why: format!("removal {removal} is restored"),
+            before: None,
         })),
         Some(state) => Err(refused(UndoError::TooLate {
             id,

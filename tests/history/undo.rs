@@ -12,11 +12,11 @@ use dalsegno::model::operation::Action;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{PinSelection, RefreshOptions, Registry, RenameOptions};
+use dalsegno::{Hint, PinSelection, RefreshOptions, Registry, RenameOptions};
 
 use crate::{
-    ARRAY, OTHER, after, array, base, code, get, history, key, made, one, remove, score, target,
-    write,
+    ARRAY, OTHER, after, array, base, code, get, history, kept, key, made, one, open, remove,
+    score, target, write,
 };
 
 fn last(registry: &Registry) -> i64 {
@@ -408,6 +408,83 @@ fn the_newest_is_undone_and_then_the_one_before_it() {
         "{says}"
     );
     assert_eq!(registry.undo(before).unwrap().operation, before);
+}
+
+/// What a restore that was killed had brought back is restored by the next open, which is no deed of a
+/// user: the newest is the removal.
+#[test]
+fn what_is_restored_already_and_what_was_renamed_since_name_the_one_before_that_can_be_undone() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    array(&registry, OTHER);
+    remove(&registry, ARRAY);
+    let first = last(&registry);
+    let name: PinName = "p".parse().unwrap();
+    registry.pin(&name, Some("why"), &of_run(None)).unwrap();
+    let forced = kept("forced").force_pinned(true);
+    registry
+        .remove_target(&target(OTHER), &forced, &Silent)
+        .unwrap();
+    let second = last(&registry);
+    let (operation, _) = registry.operation(second).unwrap();
+    let removal = operation.removal_made().unwrap().removal.clone();
+    drop(registry);
+    let trash = folder.path().join(".dalsegno/trash").join(removal.as_str());
+    let manifest = fs::read_to_string(trash.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let note = serde_json::json!({ "items": manifest["items"] });
+    fs::write(trash.join("restoring.json"), note.to_string()).unwrap();
+    let place = folder.path().join(OTHER);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::rename(trash.join("0"), place).unwrap();
+    let registry = open(folder.path());
+    let refused = |code: &str, before: i64| {
+        let error = registry.undo_last().unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        let says = format!("that can be is operation {before}");
+        assert!(error.to_string().ends_with(&says), "{error}");
+        assert_eq!(error.hint(), Some(Hint::UndoBefore));
+    };
+    refused("undone-already", second - 1);
+    // The pin went along with a rename, so it is passed over.
+    let [mito, other]: [RunName; 2] = ["mito", "other"].map(|run| run.parse().unwrap());
+    registry
+        .rename_run(&mito, &other, &RenameOptions::default().active(true))
+        .unwrap();
+    refused("not-undoable", first);
+    // Straight after a restore, it says how to take that back, and names what is before.
+    registry
+        .restore(&RestoreTarget::Path(ARRAY.into()))
+        .unwrap();
+    remove(&registry, ARRAY);
+    let third = last(&registry);
+    registry
+        .restore(&RestoreTarget::Path(ARRAY.into()))
+        .unwrap();
+    let error = registry.undo_last().unwrap_err();
+    assert_eq!(error.code(), "not-undoable");
+    assert!(error.to_string().contains("dalsegno rm"), "{error}");
+    assert_eq!(code(registry.undo(third)), "undone-already");
+}
+
+/// What was unpinned went along with a rename too: it is not bound under the old name.
+#[test]
+fn an_unpin_is_not_undone_after_a_rename() {
+    let (_folder, registry) = base();
+    array(&registry, ARRAY);
+    let name: PinName = "p".parse().unwrap();
+    registry.pin(&name, Some("why"), &of_run(None)).unwrap();
+    registry.unpin(&name, None).unwrap();
+    let unpinned = last(&registry);
+    let [mito, other]: [RunName; 2] = ["mito", "other"].map(|run| run.parse().unwrap());
+    let options = RenameOptions::default().active(true);
+    registry.rename_run(&mito, &other, &options).unwrap();
+    assert_eq!(code(registry.undo(unpinned)), "changed-since-operation");
+    assert_eq!(registry.pins().unwrap(), []);
+    // With its old name it is the same run again.
+    registry.rename_run(&other, &mito, &options).unwrap();
+    registry.undo(unpinned).unwrap();
+    assert_eq!(get(&registry, ARRAY).pins, ["p"]);
 }
 
 /// Undos of undos bring back what they undid, and the next `undo last` goes on before both.

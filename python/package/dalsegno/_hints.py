@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
+from pathlib import Path
+from typing import Any, Optional
 
 WORDS: dict[str, str] = {
     "init": "create a registry with dalsegno.Registry(base, create=True), then call scan()",
@@ -173,8 +175,8 @@ WORDS: dict[str, str] = {
     "undo-later-first": "see what changed it with history(); undo the later operation first",
     "list-trash": "see what can be restored with trash()",
     "forget-lost": (
-        "nothing of it is left to restore; move it back to where it was in the trash, or forget "
-        "the removal with empty_trash(removals=...)"
+        "move it back to where it was in the trash; restore the rest of its removal with "
+        "restore(id); if nothing is left of that, forget it with empty_trash(removals=...)"
     ),
     "report": (
         "report it, with what happened before and what this prints in a shell: dalsegno doctor"
@@ -232,6 +234,17 @@ _COMMAND = re.compile(
     "|".join(f"dalsegno (?P<c{at}>{command})(?![\\w-])" for at, command in enumerate(_CALLS))
     + "|(?P<flag>--state damaged)"
 )
+
+
+def filled(hint: str, path: Optional[Path], host: Optional[str]) -> str:
+    """Give the words of a hint, with the path and the host that the error knows."""
+    words = WORDS[hint]
+    if hint != "seal-at-keeper":
+        return words
+    if host is not None:
+        there = "on the host that has the catalog"
+        words = words.replace(there, f"on host {host}, which has the catalog,")
+    return words if path is None else words.replace("seal()", f"seal({os.fspath(path)!r})")
 
 
 def in_python(words: str) -> str:

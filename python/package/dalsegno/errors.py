@@ -17,9 +17,17 @@ from ._error import Error as Error
 from ._error import make
 
 
-def _of_library(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
-    """Make the error that the library reports; ``hint`` is the name of a hint."""
-    words = None if hint is None else _hints.WORDS[hint]
+def _of_library(
+    code: str,
+    message: str,
+    path: Optional[Path],
+    hint: Optional[str],
+    host: Optional[str] = None,
+) -> Error:
+    """Make the error that the library reports; ``hint`` is the name of a hint, ``host`` one that
+    it names.
+    """
+    words = None if hint is None else _hints.filled(hint, path, host)
     return make(code, _hints.in_python(message), path, words)
 
 
