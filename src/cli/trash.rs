@@ -56,7 +56,8 @@ struct Empty {
     /// Only these removals
     #[arg(value_name = "ID", value_parser = removal, conflicts_with = "older_than")]
     removals: Vec<RemovalId>,
-    /// Only what was removed longer ago than 72h, or before 2026-05-18
+    /// Only what was removed longer ago than 72h, or before 2026-05-18, and what is past its own
+    /// time
     #[arg(long, value_name = "TIME", value_parser = time::age)]
     older_than: Option<Duration>,
     /// Do not ask for confirmation
@@ -253,7 +254,8 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
                 render::count(meant.len(), "removal")
             ),
             Some(age) => format!(
-                "what was removed longer ago than {} (the whole trash is {total})",
+                "what was removed longer ago than {} or is past its own time (the whole trash is \
+                 {total})",
                 length(age)
             ),
             None => format!("what is in the trash ({total})"),

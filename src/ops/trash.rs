@@ -116,7 +116,8 @@ fn of_item(
 /// What of the trash is purged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Emptied<'a> {
-    /// All of it, or what was removed longer ago; and purges that were interrupted.
+    /// All of it, or what was removed longer ago or is past its own time; and purges that were
+    /// interrupted.
     OlderThan(Option<Duration>),
     /// These removals.
     Removals(&'a [RemovalId]),
@@ -184,7 +185,10 @@ pub(crate) fn empty_trash(
             Emptied::Removals(ids) => ids.contains(&removal.id),
             // What is being unlinked cannot be restored any more, so it goes on at any age.
             Emptied::OlderThan(age) => {
+                let is_due = removal.purge_after.is_some_and(|time| time <= now);
                 removal.state != RemovalState::Kept
+                    // As after each command that changed something.
+                    || is_due
                     || age.is_none_or(|age| removal.removed_at < now.minus(age))
             }
         };

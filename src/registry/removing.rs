@@ -329,8 +329,8 @@ impl Registry {
         restore::restore_target(&self.catalog, &self.base, target, operation)
     }
 
-    /// Purges the trash, or only what was removed longer ago than `older_than`, and continues
-    /// purges that were interrupted. If the monitor cancels, the removal that is being unlinked stays
+    /// Purges the trash, or only what was removed longer ago than `older_than` or is past its own
+    /// time, and continues purges that were interrupted. If the monitor cancels, the removal that is being unlinked stays
     /// so, the rest of the trash is as before, and the report names both.
     ///
     /// # Errors

@@ -93,6 +93,7 @@ fn what_changed_something_unlinks_what_is_due() {
         "rm mito/validation.zarr/1000 --yes",
         "gc --run mito --kind prediction --keep-iterations 9000 --allow-incomplete --apply --yes",
         "verify --repair",
+        "trash empty --older-than 999d --yes",
     ];
     for call in calls {
         let world = world();

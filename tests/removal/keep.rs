@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dalsegno::model::clock::Timestamp;
+use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::{RemovalState, TrashKeep};
 use dalsegno::retention::{Limits, Policy};
-use dalsegno::{GcOptions, GcRequest, GcRules, RefreshOptions, RemoveOptions};
+use dalsegno::{GcOptions, GcRequest, GcRules, Options, RefreshOptions, RemoveOptions};
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};
@@ -249,4 +249,46 @@ fn a_plan_carried_out_with_default_options_follows_the_configuration() {
     assert_eq!((report.artifacts, report.purge), (1, None));
     assert_eq!(states(&registry), [RemovalState::Kept]);
     assert!(registry.trash().unwrap()[0].purge_after.is_some());
+}
+
+/// An age is asked for; what is past its own time goes after each change.
+#[test]
+fn emptying_by_age_takes_what_is_past_its_own_time_and_leaves_the_rest() {
+    let (folder, registry) = base();
+    let remove = |registry: &Registry, path: &str, keep: TrashKeep| {
+        array(registry, path);
+        let options = RemoveOptions::default().keep(keep);
+        let report = registry.remove_target(&target(path), &options, &Silent);
+        report.unwrap().removal.unwrap()
+    };
+    let hour = TrashKeep::For(Duration::from_secs(3600));
+    let old = remove(
+        &registry,
+        "r/validation.zarr/1/a/prediction",
+        TrashKeep::UntilEmptied,
+    );
+    drop(registry);
+    let registry = open_at(folder.path(), hours(100));
+    let waits = TrashKeep::For(Duration::from_secs(36_000));
+    let kept = [
+        remove(
+            &registry,
+            "r/validation.zarr/2/a/prediction",
+            TrashKeep::UntilEmptied,
+        ),
+        remove(&registry, "r/validation.zarr/3/a/prediction", waits),
+    ];
+    let due = remove(&registry, "r/validation.zarr/4/a/prediction", hour);
+    drop(registry);
+    let options = Options::new().clock(FixedClock(hours(102)));
+    let registry = options.purge_due(false).open(folder.path()).unwrap();
+    assert_eq!(registry.trash().unwrap().len(), 4);
+    let report = registry.empty_trash(Some(Duration::from_secs(36_000)), &Silent);
+    assert_eq!(report.unwrap().purged, [old, due]);
+    let left = registry.trash().unwrap().into_iter();
+    let mut left: Vec<_> = left.map(|removal| removal.id).collect();
+    left.sort();
+    let mut kept = kept.to_vec();
+    kept.sort();
+    assert_eq!(left, kept);
 }

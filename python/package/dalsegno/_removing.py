@@ -288,8 +288,8 @@ class Removing(Asking, Noting):
         removals: Union[Removal, str, Iterable[Union[Removal, str]], None] = None,
         progress: Wanted = None,
     ) -> EmptiedTrash:
-        """Unlink what is in the trash, or only what was removed longer ago, or only these removals.
-        This cannot be undone.
+        """Unlink what is in the trash, or only these removals. With an age, only what was removed
+        longer ago, and what is past its own time. This cannot be undone.
 
         Raises:
             NoRemovalError: A removal is not in the trash.
