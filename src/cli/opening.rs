@@ -289,19 +289,18 @@ impl Context {
 
     /// Says how old the published copy is that the answers are from, once in a call.
     fn say_published(&self, published: Published) {
-        let age = published.at.age_at(SystemClock.now());
-        let how_old = match age {
-            Some(age) => {
+        let age = published.at.and_then(|at| at.age_at(SystemClock.now()));
+        let made = match (published.at, age) {
+            (Some(at), Some(age)) => {
                 // Parts of a second would say nothing.
                 let age = Duration::from_secs(age.as_secs());
-                format!("{} ago", humantime::format_duration(age))
+                format!(" of {at}, {} ago", humantime::format_duration(age))
             }
-            None => "in the future, by the clock of this host".to_owned(),
+            (Some(at), None) => format!(" of {at}, in the future, by the clock of this host"),
+            (None, _) => ", made at an unknown time".to_owned(),
         };
-        let text = format!(
-            "the catalog is on host {}; this is its published copy of {}, {how_old}",
-            published.host, published.at
-        );
+        let host = &published.host;
+        let text = format!("the catalog is on host {host}; this is its published copy{made}");
         let copy = PublishedCopy {
             copy: published,
             age_seconds: age.map(|age| age.as_secs()),

@@ -16,6 +16,13 @@ impl Timestamp {
     /// The last that a name or a text with a year of four digits can have.
     pub(crate) const LAST: Self = Self(253_402_300_799_999);
 
+    /// The time itself, if it is one from 1970 to the year 9999; `None` of another number, which some
+    /// other program wrote.
+    #[must_use]
+    pub fn if_known(self) -> Option<Self> {
+        (Self(0)..=Self::LAST).contains(&self).then_some(self)
+    }
+
     /// The time this much earlier; stops at the lowest number of milliseconds.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {

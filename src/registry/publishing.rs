@@ -19,8 +19,8 @@ pub struct Published {
     pub host: String,
     /// The copy.
     pub path: PathBuf,
-    /// When it was made, by the clock of that host.
-    pub at: Timestamp,
+    /// When it was made, by the clock of that host; `None` if it says what is no time since 1970.
+    pub at: Option<Timestamp>,
 }
 
 impl Registry {
@@ -46,7 +46,7 @@ impl Registry {
             Some(at) => Ok(Some(Published {
                 host,
                 path: path.to_owned(),
-                at,
+                at: at.if_known(),
             })),
             None => Err(CatalogError::NotPublished {
                 path: path.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::Registry;
 use crate::error::Result;
+use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
 use crate::ops::verify::{
@@ -27,7 +28,10 @@ impl Registry {
     ) -> Result<VerifyReport> {
         let times = ComparedAt {
             now: self.clock.now(),
-            copied_at: self.published()?.map(|copy| copy.at),
+            // What is younger than a copy of an unknown time is unknown too: no array is a finding.
+            copied_at: self
+                .published()?
+                .map(|copy| copy.at.unwrap_or(Timestamp(0))),
         };
         verify::verify(&self.catalog, &self.base, times, filter, options, monitor)
     }

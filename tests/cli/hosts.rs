@@ -205,6 +205,26 @@ fn what_another_host_seals_and_scores_is_taken_in_by_the_keeper() {
     assert!(!history.contains("could not be written"), "{history}");
 }
 
+/// Its last bytes are the time at which it was made, which any program may have written.
+#[test]
+fn a_copy_that_says_no_time_is_of_an_unknown_time() {
+    let world = world();
+    let copy = world.base.join(".dalsegno/published.sqlite3");
+    let mut bytes = fs::read(&copy).unwrap();
+    let start = bytes.len() - 8;
+    for time in [-1, i64::MIN, i64::MAX] {
+        bytes[start..].copy_from_slice(&time.to_be_bytes());
+        fs::write(&copy, &bytes).unwrap();
+        let text = on(&world, "node2", "runs");
+        let says = "its published copy, made at an unknown time\n";
+        assert!(text.contains(says), "{text}");
+        let text = on(&world, "node2", "runs --json --quiet");
+        assert!(text.contains(r#""at":null,"age_seconds":null"#), "{text}");
+        let text = on(&world, "node2", "verify\ndoctor");
+        assert!(!text.contains(&time.to_string()), "{text}");
+    }
+}
+
 /// What a newcomer types: on the keeper, and at once on another host.
 #[test]
 fn a_scan_on_the_keeper_is_seen_at_once_elsewhere_and_hints_name_the_keeper() {

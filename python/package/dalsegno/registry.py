@@ -105,10 +105,14 @@ class Registry(Writing, Removing, Collecting, Remembering):
             )
             return
         if published is not None:
+            at = published.at
+            made = ", made at an unknown time"
+            if at is not None:
+                made = f" of {at.isoformat(timespec='seconds')}"
             logger.warning(
-                "the catalog is on host %s; answers are from its published copy of %s",
+                "the catalog is on host %s; answers are from its published copy%s",
                 published.host,
-                published.at.isoformat(timespec="seconds"),
+                made,
             )
 
     def __reduce__(self) -> Tuple[Any, ...]:

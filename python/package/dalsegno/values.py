@@ -212,13 +212,13 @@ class Published:
     """The host that has the catalog."""
     path: Path
     """The copy."""
-    at: datetime
-    """When it was made, by the clock of that host."""
+    at: Optional[datetime]
+    """When it was made, by the clock of that host. ``None`` if it does not say."""
 
     @property
-    def age(self) -> timedelta:
+    def age(self) -> Optional[timedelta]:
         """How old the copy is, by the clock of this host."""
-        return datetime.now(timezone.utc) - self.at
+        return None if self.at is None else datetime.now(timezone.utc) - self.at
 
 
 @dataclass(frozen=True)

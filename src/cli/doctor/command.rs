@@ -384,7 +384,11 @@ fn shared_with(base: &Path, redact: bool) -> Option<String> {
 /// Says that the copy for other hosts is behind, and why.
 fn behind_text(behind: &Unpublished) -> String {
     let what = match behind.at {
-        Some(at) => format!("the published copy of {at} lacks what was changed since"),
+        Some(at) => match at.if_known() {
+            Some(at) => format!("the published copy of {at} lacks what was changed since"),
+            None => "the published copy, made at an unknown time, lacks what was changed since"
+                .to_owned(),
+        },
         None => "there is no published copy".to_owned(),
     };
     let next = "publish one with: dalsegno publish";
@@ -584,7 +588,7 @@ fn opened(registry: &Registry) -> Result<Opened, Error> {
     Ok(Opened {
         id: registry.id()?,
         notice: registry.notice(),
-        published: registry.published()?.map(|published| published.at),
+        published: registry.published()?.and_then(|published| published.at),
         unpublished: registry.unpublished()?,
         health: registry.health()?,
         counts: registry.counts()?,
