@@ -6,6 +6,7 @@ use std::process::Command;
 
 use dalsegno::RemoveOptions;
 use dalsegno::Repair;
+use dalsegno::RestoreTarget;
 use dalsegno::SealOptions;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
@@ -328,6 +329,29 @@ const CASES: &[Case] = &[
         },
         found: &["trash-missing .dalsegno/trash/ID/0 [-]"],
         left: &["trash-missing .dalsegno/trash/ID/0 [-]"],
+        ..DEFAULT
+    },
+    Case {
+        name: "what was lost in the trash was put back there after a restore of the rest",
+        class: VerifyClass::TrashReturned,
+        damage: |world| {
+            let arrays = Filter::default().runs(["a"]);
+            let arrays = arrays.kinds([Kind::Prediction, Kind::Output]);
+            let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+            let removed = world.registry.remove_many(&arrays, &options, &Silent);
+            let id = removed.unwrap().removal.unwrap();
+            let (item, aside) = (in_trash(world).join("1"), world.path("aside"));
+            fs::rename(&item, &aside).unwrap();
+            // Another one stays, and the removal with it.
+            let taken = world.path("a/validation.zarr/2/crop/prediction");
+            write(&taken);
+            let report = world.registry.restore(&RestoreTarget::Removal(id));
+            assert_eq!(report.unwrap().artifacts.len(), 1);
+            fs::remove_dir_all(taken).unwrap();
+            fs::rename(&aside, &item).unwrap();
+        },
+        found: &["trash-returned .dalsegno/trash/ID/1 [-]"],
+        left: &["trash-returned .dalsegno/trash/ID/1 [-]"],
         ..DEFAULT
     },
     Case {

@@ -60,6 +60,8 @@ pub enum VerifyClass {
     TrashLeftover,
     /// What a kept removal took is not in the trash.
     TrashMissing,
+    /// What a restore found lost, so that its row is missing, lies in the trash of its removal again.
+    TrashReturned,
     /// The old place of what a kept removal took is taken, so it cannot be restored there.
     TrashOccupied,
     /// A file of the inbox with a note that could not be folded into the catalog, or something else
@@ -69,7 +71,7 @@ pub enum VerifyClass {
 
 impl VerifyClass {
     /// Every class, in the order of a report.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CatalogDamaged,
         Self::HistoryBroken,
         Self::RowDamaged,
@@ -91,6 +93,7 @@ impl VerifyClass {
         Self::TrashUnsettled,
         Self::TrashLeftover,
         Self::TrashMissing,
+        Self::TrashReturned,
         Self::TrashOccupied,
         Self::InboxRefused,
     ];
@@ -120,6 +123,7 @@ impl VerifyClass {
             Self::TrashUnsettled => "trash-unsettled",
             Self::TrashLeftover => "trash-leftover",
             Self::TrashMissing => "trash-missing",
+            Self::TrashReturned => "trash-returned",
             Self::TrashOccupied => "trash-occupied",
             Self::InboxRefused => "inbox-refused",
         }
@@ -165,6 +169,7 @@ impl VerifyClass {
                 "it cannot be restored any more; restore what is left of its removal with: dalsegno \
                  restore REMOVAL; if nothing is, forget it with: dalsegno trash empty REMOVAL"
             }
+            Self::TrashReturned => "bring it back with: dalsegno restore REMOVAL",
             Self::TrashOccupied => {
                 // Never to move away what is there: a training may be writing it.
                 "give it up with: dalsegno trash empty REMOVAL; if its removal took more, bring \

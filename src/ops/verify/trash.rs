@@ -1,9 +1,16 @@
 //! The trash: what is not settled, what is left over, what a kept removal cannot give back.
 
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use super::comparison::Verify;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
-use crate::catalog::KeptItem;
+use crate::catalog::{KeptItem, Selected};
 use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::left_alone;
@@ -36,6 +43,10 @@ impl Verify<'_> {
                     None,
                 );
             }
+        }
+        for (id, item, detail) in self.returned(trash.as_ref())? {
+            let name = format!("{id}/{item}");
+            self.in_trash(VerifyClass::TrashReturned, &name, detail, None);
         }
         let suspects = self.kept(trash.as_ref())?;
         if suspects.is_empty() {
@@ -137,6 +148,73 @@ impl Verify<'_> {
             self.in_trash(class, id.as_str(), detail.to_owned(), repair);
         }
         Ok(())
+    }
+
+    /// Items of kept removals, by removal and number, with data of rows that are missing. A restore
+    /// found it lost, and it was put back into the trash since.
+    fn returned(&self, trash: Option<&Trash>) -> Result<Vec<(RemovalId, u32, String)>, Error> {
+        let mut found = Vec::new();
+        let Some(trash) = trash else {
+            return Ok(found);
+        };
+        let missing = self.missing_rows()?;
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        for (id, open) in self.catalog.open_states()? {
+            // What cannot be read of it is a finding already.
+            let folder = trash.folder(&id).ok().flatten();
+            let Some(folder) = folder.filter(|_| open.state == RemovalState::Kept) else {
+                continue;
+            };
+            let Ok(Some(manifest)) = folder.manifest() else {
+                continue;
+            };
+            for item in &manifest.items {
+                let rows = missing.range(item.path.clone()..);
+                let rows = rows.take_while(|(at, _)| at.starts_with(&item.path));
+                let rows = rows.filter_map(|(at, row)| {
+                    Some((row, at, Path::new(at).strip_prefix(&item.path).ok()?))
+                });
+                let mut rows = rows.peekable();
+                if rows.peek().is_none() {
+                    continue;
+                }
+                let kept = self
+                    .catalog
+                    .view_removals(|view| view.of_item(&id, item.item))?;
+                let kept: HashSet<String> = kept.iter().map(|row| row.location().path()).collect();
+                for (row, at, part) in rows {
+                    let kind = row.key.kind();
+                    // What can be restored with its row is no finding.
+                    if !kept.contains(at)
+                        && store::is_in_trash(&folder, item.item, part, at.as_ref(), kind)
+                            .unwrap_or(false)
+                    {
+                        let detail =
+                            format!("what was {at} is there again, and its row is missing");
+                        found.push((id.clone(), item.item, detail));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows of data that is gone, by path, whatever the selection.
+    fn missing_rows(&self) -> Result<BTreeMap<String, Artifact>, Error> {
+        let filter = Filter {
+            kinds: Kind::ALL.to_vec(),
+            states: vec![State::Missing],
+            ..Filter::default()
+        };
+        let mut missing = BTreeMap::new();
+        self.catalog
+            .list(&filter, self.now, Selected::All, |artifact| {
+                missing.insert(artifact.location().path(), artifact);
+                Ok::<_, Error>(ControlFlow::Continue(()))
+            })?;
+        Ok(missing)
     }
 
     /// What kept removals cannot give back.
