@@ -127,6 +127,11 @@ fn a_removal_frees_a_disk_without_a_byte_left() {
 }
 
 #[test]
+fn a_removal_frees_a_full_quota() {
+    full::removes_over_quota();
+}
+
+#[test]
 fn a_removal_frees_the_full_disk_of_a_base_directory_without_the_catalog() {
     full::removes_on_a_full_disk("elsewhere");
 }

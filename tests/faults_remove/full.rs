@@ -2,7 +2,8 @@
 //! With no byte left, a removal still works, in the space of the reserve, and frees space. With no
 //! inode left it cannot: it needs two, for a folder in the trash and a manifest, and a new process
 //! two more, for SQLite's log. It then changes nothing and fails with the reason. No backup takes
-//! the space that a removal needs.
+//! the space that a removal needs. A quota is the same disk with a library that turns "no space" into
+//! "over quota" before SQLite sees it.
 //!
 //! Needs the right to mount; without it the tests say so and are left out.
 
@@ -22,8 +23,9 @@ use crate::child::{answer, command, prediction, say, tree};
 use crate::scene::Case;
 
 /// What fills up: name of the action, options of the mount.
-const DISKS: [(&str, &str); 3] = [
+const DISKS: [(&str, &str); 4] = [
     ("space", "size=12m"),
+    ("quota", "size=12m"),
     ("inodes", "size=64m,nr_inodes=600"),
     ("elsewhere", "size=12m"),
 ];
@@ -36,8 +38,11 @@ pub(crate) fn child() -> bool {
     }
     let disk = PathBuf::from(std::env::var_os(crate::child::BASE).unwrap());
     let base = disk.join("base");
-    if action == "elsewhere" {
-        with_the_catalog_elsewhere(&disk);
+    if action == "elsewhere" || action == "quota" {
+        match action.as_str() {
+            "quota" => with_the_catalog_over_quota(&disk),
+            _ => with_the_catalog_elsewhere(&disk),
+        }
         say("done");
         return true;
     }
@@ -156,6 +161,27 @@ fn with_the_catalog_elsewhere(disk: &Path) {
     assert_eq!(reserve.metadata().unwrap().len(), 768 << 10);
 }
 
+/// The disk of the catalog is full, that of the base directory is not: so only SQLite finds it full.
+fn with_the_catalog_over_quota(disk: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    for iteration in 1..=2 {
+        let array = base.join(format!("r/validation.zarr/{iteration}/d/prediction"));
+        fs::create_dir_all(&array).unwrap();
+        fs::write(array.join(".zarray"), "{}").unwrap();
+    }
+    let options = Options::new().catalog(disk.join("c.sqlite3"));
+    let (registry, _) = options.create(base).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    for iteration in ["1", "2"] {
+        fill(disk, "space");
+        let filter = Filter::default().iterations([iteration.parse().unwrap()]);
+        let report = registry.remove_many(&filter, &RemoveOptions::default(), &Silent);
+        assert!(report.unwrap().purge.unwrap().is_done);
+    }
+    assert_eq!(rows(&registry), 0);
+}
+
 fn rows(registry: &Registry) -> usize {
     registry.select(&Filter::default()).unwrap().len()
 }
@@ -209,14 +235,66 @@ fn may_mount() -> bool {
     works
 }
 
+/// Calls of SQLite that fail without space, in C.
+const QUOTA: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/types.h>
+#include <unistd.h>
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+static ssize_t over(ssize_t result) {
+    if (result < 0 && errno == ENOSPC) errno = EDQUOT;
+    return result;
+}
+ssize_t write(int f, const void *b, size_t n) { return over(REAL(write)(f, b, n)); }
+ssize_t pwrite(int f, const void *b, size_t n, off_t at) { return over(REAL(pwrite)(f, b, n, at)); }
+ssize_t pwrite64(int f, const void *b, size_t n, off64_t at) {
+    return over(REAL(pwrite64)(f, b, n, at));
+}
+int ftruncate(int f, off_t n) { return over(REAL(ftruncate)(f, n)); }
+int ftruncate64(int f, off64_t n) { return over(REAL(ftruncate64)(f, n)); }
+"#;
+
+/// Builds the library that makes a quota of a full disk; `None` without a C compiler.
+fn quota(folder: &Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("quota.c"), folder.join("quota.so"));
+    fs::write(&source, QUOTA).unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-w", "-o"])
+        .args([&library, &source])
+        .status();
+    built
+        .is_ok_and(|status| status.success())
+        .then_some(library)
+}
+
 pub(crate) fn removes_on_a_full_disk(what: &str) {
+    if may_mount() {
+        removes(what, None);
+    }
+}
+
+pub(crate) fn removes_over_quota() {
     if !may_mount() {
         return;
     }
+    let folder = tempfile::tempdir().unwrap();
+    match quota(folder.path()) {
+        Some(library) => removes("quota", Some(&library)),
+        None => crate::strace::left_out::left_out("there is no C compiler: a full quota"),
+    }
+}
+
+fn removes(what: &str, library: Option<&Path>) {
     let options = DISKS.iter().find(|(name, _)| *name == what).unwrap().1;
     let folder = tempfile::tempdir().unwrap();
     let mount = format!("mount -t tmpfs -o {options} tmpfs \"$DALSEGNO_TEST_BASE\" && exec \"$@\"");
     let wrapper = ["unshare", "-m", "sh", "-c", &mount, "sh"];
-    let output = command(&wrapper, what, folder.path()).output().unwrap();
+    let mut child = command(&wrapper, what, folder.path());
+    if let Some(library) = library {
+        child.env("LD_PRELOAD", library);
+    }
+    let output = child.output().unwrap();
     assert_eq!(answer(&output), ["done"], "{output:?}");
 }

@@ -16,7 +16,7 @@ use super::place::Place;
 use super::published::Publisher;
 use super::queue::{self, Turn, WriteQueue};
 use super::reserve::{self, Share};
-use super::{fork, migrate, second_names};
+use super::{fork, index, migrate, second_names};
 use crate::catalog::error::CatalogError;
 use crate::model::actor::Agent;
 use crate::model::clock::{Clock, Timestamp};
@@ -336,6 +336,11 @@ impl Catalog {
         operation: &'static str,
         source: rusqlite::Error,
     ) -> CatalogError {
+        // Over a quota SQLite only says that the system failed, not that space was lacking.
+        let may_be_full = source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+        if may_be_full && index::lacks_room(&self.place) {
+            return CatalogError::full(&self.path);
+        }
         CatalogError::sql(operation, &self.path, source)
     }
 
