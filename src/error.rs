@@ -48,9 +48,10 @@ pub enum Error {
     },
     /// The registry has no such artifact.
     #[error(
-        "{what} is not recorded{}{}",
+        "{what} is not recorded{}{}{}",
         level_words(.level_of.as_deref()),
-        did_you_mean(.nearest.as_deref())
+        did_you_mean(.nearest.as_deref()),
+        clause(.near_iterations.as_deref())
     )]
     NotRecorded {
         /// Path, key or number that was asked for.
@@ -61,6 +62,9 @@ pub enum Error {
         level_of: Option<String>,
         /// The most similar name or path that is recorded, if one is similar.
         nearest: Option<String>,
+        /// If all but the iteration in its path is recorded, those next to it: `iterations near
+        /// 1100: 1000, 2000`.
+        near_iterations: Option<String>,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]
@@ -336,6 +340,11 @@ pub(crate) fn listed(removals: &[RemovalId]) -> String {
 fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// What follows in a sentence; nothing if there is none.
+fn clause(text: Option<&str>) -> String {
+    text.map_or(String::new(), |text| format!("; {text}"))
 }
 
 /// Says that a path is that of a level.

@@ -13,8 +13,8 @@ use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::score::Score;
 use dalsegno::{
-    Options, PinSelection, Registry, RemoveOptions, RenameOptions, RestoreTarget, ScanOptions,
-    ScoreQuery, Target, VerifyOptions,
+    Options, PinSelection, RefreshOptions, Registry, RemoveOptions, RenameOptions, RestoreTarget,
+    ScanOptions, ScoreQuery, Target, VerifyOptions,
 };
 use tempfile::TempDir;
 
@@ -984,6 +984,45 @@ fn a_deleted_run_of_an_archive_with_one_time_is_no_other_run_of_it() {
     for (path, (id, _, pins)) in before {
         assert_eq!((after[&path].0, &after[&path].2), (id, &pins), "{path}");
     }
+}
+
+/// What is unpacked again has the one time of its archive again, as has a run that was deleted: that
+/// is no sign of a rename. A folder that got its name since, with the same files, is one.
+#[test]
+fn the_one_time_of_an_archive_is_no_sign_of_a_rename_by_itself() {
+    let array =
+        |run: &str, iteration: u32| format!("{run}/validation.zarr/{iteration}/v/prediction");
+    let all = ["a", "b", "c"].map(|run| [1000, 2000].map(|iteration| array(run, iteration)));
+    let all: Vec<&str> = all.iter().flatten().map(String::as_str).collect();
+    let (folder, registry) = base(&all);
+    let refresh = || {
+        let options = RefreshOptions::new().all(true);
+        let report = registry.refresh(&Filter::default(), options, &Silent);
+        report.unwrap().findings
+    };
+    for iteration in [1000, 2000] {
+        let metadata = folder.path().join(array("b", iteration)).join("zarr.json");
+        File::open(&metadata)
+            .unwrap()
+            .set_modified(UNIX_EPOCH)
+            .unwrap();
+    }
+    assert_eq!(refresh(), []);
+    let again = array("b", 1000);
+    fs::remove_dir_all(folder.path().join(&again)).unwrap();
+    fs::remove_dir_all(folder.path().join(array("c", 1000))).unwrap();
+    write(folder.path(), &again);
+    assert_eq!(refresh(), []);
+    registry.seal(&Target::Path(again.into())).unwrap();
+    fs::remove_dir_all(folder.path().join("b")).unwrap();
+    fs::rename(folder.path().join("c"), folder.path().join("b")).unwrap();
+    let findings = refresh();
+    let [moved] = findings.as_slice() else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(moved.class.as_str(), "moved");
+    assert_eq!(moved.path, array("b", 2000));
+    assert!(moved.detail.contains(&array("c", 2000)), "{}", moved.detail);
 }
 
 #[test]

@@ -184,6 +184,7 @@ impl Catalog {
         // Durable: a pin that a power cut takes back would let a removal through.
         self.operate(operation, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
+            let given = reason.filter(|reason| !reason.trim().is_empty());
             // A pin keeps its reason: another one under the same name is most likely a mistake.
             let actor = &journal.who.actor;
             let (pin, whole) = match on.by_name(name)? {
@@ -198,11 +199,10 @@ impl Catalog {
                     }
                     _ => (pin, false),
                 },
+                // Without a reason it is rolled back below: a name that selects nothing is said
+                // first.
                 None => {
-                    let reason = reason.filter(|reason| !reason.trim().is_empty());
-                    let reason = reason.ok_or_else(|| PinError::WithoutReason {
-                        name: name.to_string(),
-                    })?;
+                    let reason = given.unwrap_or("-");
                     (on.insert(name, reason, now, actor)?, true)
                 }
             };
@@ -251,6 +251,10 @@ impl Catalog {
             if change.scopes.is_empty() && change.artifacts == 0 {
                 let name = name.to_string();
                 return Err(PinError::BindsNothing { name }.into());
+            }
+            if whole && given.is_none() {
+                let name = name.to_string();
+                return Err(PinError::WithoutReason { name }.into());
             }
             // Without a detail and without images, the journal leaves no operation.
             if whole || !scopes.is_empty() || !artifacts.is_empty() {

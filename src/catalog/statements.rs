@@ -143,6 +143,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::TAKE,
         scores::VALUE,
         twins::OLDER_TWINS,
+        twins::SHARES_TIME,
         twins::TWINS,
         undo::BIND_NUMBER,
         undo::LATER_ON_PINS,

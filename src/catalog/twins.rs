@@ -28,6 +28,12 @@ pub(super) const OLDER_TWINS: &str = "SELECT other.id, container.path FROM artif
      WHERE mine.id = ?1 AND other.written_at = mine.written_at AND other.state <> 0 \
        AND (other.recorded_at, other.id) < (mine.recorded_at, mine.id)";
 
+/// Another array in the container of a row, of the same time: those that a training writes differ.
+pub(super) const SHARES_TIME: &str = "SELECT EXISTS (SELECT 1 FROM artifact AS mine \
+     JOIN artifact AS other ON other.container_id = mine.container_id \
+     WHERE mine.id = ?1 AND other.id <> mine.id AND other.array IS NOT NULL \
+       AND other.written_at = mine.written_at)";
+
 /// Misses in a container after which its rows are not asked about any more: in a folder with the
 /// name of another, all data is that of the other.
 const MOST_MISSES: u32 = 16;
@@ -95,6 +101,18 @@ impl Catalog {
                 Ok((ArtifactId(row.get(0)?), row.get(1)?))
             })?;
             twins.collect()
+        })
+    }
+
+    /// Whether another array in the container of a row has its time.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn shares_time(&self, row: &Artifact) -> Result<bool, CatalogError> {
+        self.read("looking up an artifact", |connection| {
+            let mut statement = connection.prepare_cached(SHARES_TIME)?;
+            statement.query_row(params![row.id.0], |row| row.get(0))
         })
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod grown;
 pub(crate) mod inbox;
 pub(crate) mod inner;
 pub(crate) mod left_alone;
+pub(crate) mod near;
 pub(crate) mod others;
 pub(crate) mod rebuild;
 mod rebuild_start;

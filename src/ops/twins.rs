@@ -45,9 +45,35 @@ pub(crate) fn owner(
         return Ok(None);
     }
     let twins = catalog.twins(row, written_at)?;
+    if twins.is_empty() {
+        return Ok(None);
+    }
     let path = row.location().path();
-    let is_owner = |twin: &Artifact| may_own(base, twin, &path) && !is_at_home(base, twin);
-    Ok(twins.into_iter().find(is_owner))
+    let (at_home, away): (Vec<_>, Vec<_>) =
+        twins.into_iter().partition(|twin| is_at_home(base, twin));
+    for twin in away {
+        if !may_own(base, &twin, &path) {
+            continue;
+        }
+        // Of a time that many arrays have, as in an unpacked archive, it is no sign by itself: the
+        // files must be those that the twin had, in a folder that was renamed since.
+        let is_it =
+            was_renamed(base, row, &twin) || (at_home.is_empty() && !catalog.shares_time(&twin)?);
+        if is_it {
+            return Ok(Some(twin));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the files at the path of a row are those that another row was made of, in a folder that
+/// was renamed since.
+fn was_renamed(base: &Base, row: &Artifact, twin: &Artifact) -> bool {
+    is_same_file(base, twin, &row.location().path())
+        && folders_above(row, twin).any(|new| {
+            let changed = store::renamed_at(base, Path::new(&new));
+            may_be_renamed_since(twin, changed)
+        })
 }
 
 /// Tells for many rows whose data is at their paths.
@@ -137,7 +163,6 @@ impl<'a> Owners<'a> {
 
     /// The older row that is not in its place and whose data is at the path of a row.
     fn renamed(&mut self, row: &Artifact) -> Result<Option<Artifact>, Error> {
-        let path = row.location().path();
         for (id, container) in self.catalog.older_twins(row)? {
             let is_known = self.others.contains_key(&container);
             if !is_known && self.others.len() >= MOST_CONTAINERS {
@@ -158,14 +183,8 @@ impl<'a> Owners<'a> {
                 Err(CatalogError::Row { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            let is_owner = |twin: &Artifact| {
-                !is_at_home(self.base, twin)
-                    && is_same_file(self.base, twin, &path)
-                    && folders_above(row, twin).any(|new| {
-                        let changed = store::renamed_at(self.base, Path::new(&new));
-                        may_be_renamed_since(twin, changed)
-                    })
-            };
+            let is_owner =
+                |twin: &Artifact| !is_at_home(self.base, twin) && was_renamed(self.base, row, twin);
             match twin.filter(is_owner) {
                 Some(twin) => return Ok(Some(twin)),
                 None => *others += 1,

@@ -13,7 +13,7 @@ use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::BasePath;
 use crate::model::nearest::{did_you_mean, nearest};
-use crate::ops::target;
+use crate::ops::near::{self, Near};
 use crate::ops::unscanned::{self, OnDisk};
 use crate::store::Base;
 
@@ -31,6 +31,8 @@ pub struct Unmatched {
     /// The most similar known name, if one is similar; none for a pattern with `*` or the like. Of
     /// an iteration or a range, those next to it, such as `14000, 16000`.
     pub nearest: Option<String>,
+    /// Of a path of which all but the iteration is recorded: `iterations near 1100: 1000, 2000`.
+    pub near_iterations: Option<String>,
     /// Of a run: what its folder holds; none if there is no such folder.
     pub on_disk: Option<OnDisk>,
 }
@@ -77,7 +79,11 @@ impl fmt::Display for Unmatched {
             (_, true, part) => write!(f, "no {part} matches \"{name}\"")?,
             (_, false, part) => write!(f, "no {part} \"{name}\"")?,
         }
-        f.write_str(&did_you_mean(self.nearest.as_deref()))
+        f.write_str(&did_you_mean(self.nearest.as_deref()))?;
+        match &self.near_iterations {
+            Some(near) => write!(f, "; {near}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -135,6 +141,7 @@ pub(crate) fn unmatched(
             name: run.as_str().to_owned(),
             emptied,
             nearest: nearest_of(catalog, run, NameOf::Run, &[])?,
+            near_iterations: None,
             on_disk: match base {
                 Some(base) if !run.is_glob() => unscanned::on_disk(base, run.as_str())?,
                 _ => None,
@@ -163,6 +170,7 @@ pub(crate) fn unmatched(
                     name: pattern.as_str().to_owned(),
                     emptied: false,
                     nearest: nearest_of(catalog, pattern, of, &runs)?,
+                    near_iterations: None,
                     on_disk: None,
                 });
             }
@@ -185,6 +193,7 @@ pub(crate) fn unmatched(
                 name: range.to_string(),
                 emptied: false,
                 nearest: (!beside.is_empty()).then(|| beside.join(", ")),
+                near_iterations: None,
                 on_disk: None,
             });
         }
@@ -205,14 +214,18 @@ fn unmatched_path(
         Some(base) if !in_run => unscanned::on_disk(base, text)?,
         _ => None,
     };
+    let near = match base {
+        Some(base) => near::near_path(catalog, base, Path::new(text)),
+        None => Near::default(),
+    };
+    // A path in a run whose name is mistyped is no name of a run.
+    let is_path = in_run || near.path.as_ref().is_some_and(|path| !known.contains(path));
     Ok(Unmatched {
-        part: if in_run { "path" } else { "run" },
+        part: if is_path { "path" } else { "run" },
         name: text.to_owned(),
         emptied: false,
-        nearest: match base {
-            Some(base) => target::nearest_path(catalog, base, Path::new(text)),
-            None => None,
-        },
+        nearest: near.path,
+        near_iterations: near.iterations,
         on_disk,
     })
 }
@@ -303,6 +316,7 @@ pub(crate) fn unmatched_metrics(
         name: metric.as_str().to_owned(),
         emptied: false,
         nearest: nearest(metric.as_str(), known.iter().map(String::as_str)).map(str::to_owned),
+        near_iterations: None,
         on_disk: None,
     };
     Ok(metrics.iter().filter(is_unknown).map(unmatched).collect())
@@ -323,5 +337,9 @@ fn nearest_of(
     };
     let others = known.iter().map(String::as_str);
     let others = others.filter(|known| *known != pattern.as_str());
-    Ok(nearest(pattern.as_str(), others).map(str::to_owned))
+    let like = match of {
+        NameOf::Run => near::run_like(pattern.as_str(), others),
+        _ => nearest(pattern.as_str(), others),
+    };
+    Ok(like.map(str::to_owned))
 }

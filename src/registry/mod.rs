@@ -44,6 +44,7 @@ use crate::model::name::{DatasetName, is_container_name};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::order::Order;
 use crate::model::progress::{Monitor, Silent};
+use crate::ops::near;
 use crate::ops::others::{self, OtherUse};
 use crate::ops::recover::Recovery;
 use crate::ops::refresh::{self, Question, RefreshOptions, RefreshReport};
@@ -519,7 +520,7 @@ impl Registry {
     /// Returns the error for an artifact that has no row.
     #[must_use]
     pub fn not_recorded(&self, target: &Target) -> Error {
-        target::not_recorded(&self.catalog, &self.base, target)
+        near::not_recorded(&self.catalog, &self.base, target)
     }
 
     /// Refuses a key whose path the layout cannot read, so that a restore could not take it.

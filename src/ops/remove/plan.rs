@@ -14,7 +14,7 @@ use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::model::size::{Size, Total, as_others};
 use crate::ops::grown::CountsNow;
-use crate::ops::target;
+use crate::ops::near;
 use crate::store::{self, Base, ContainerListing, EntryType};
 
 /// An artifact that was chosen for removal.
@@ -226,7 +226,8 @@ pub(crate) fn plan_run(
             what: format!("run {run}"),
             path: None,
             level_of: None,
-            nearest: target::nearest_run(catalog, run),
+            nearest: near::nearest_run(catalog, run),
+            near_iterations: None,
         });
     }
     // Its rows would stay without their data.

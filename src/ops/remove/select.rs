@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::layout;
+use crate::ops::near;
 use crate::ops::target::{self, Target};
 use crate::ops::unmatched;
 use crate::ops::written;
@@ -51,7 +52,7 @@ pub(crate) fn artifacts_of_target(
         }
     }
     if chosen.is_empty() {
-        return Err(target::not_recorded(catalog, base, target));
+        return Err(near::not_recorded(catalog, base, target));
     }
     Ok(chosen)
 }
@@ -76,7 +77,7 @@ pub(crate) fn artifacts_at(
     let filter = unmatched::narrowed(catalog, Filter::default(), &[place], now)?;
     let chosen = artifacts_of_filter(catalog, base, &filter, now)?;
     match chosen.is_empty() {
-        true => Err(target::not_recorded(catalog, base, &target)),
+        true => Err(near::not_recorded(catalog, base, &target)),
         false => Ok(chosen),
     }
 }

@@ -393,6 +393,7 @@ fn check_one(
                     path: Some(path),
                     level_of: None,
                     nearest: None,
+                    near_iterations: None,
                 });
             }
         }

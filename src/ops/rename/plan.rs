@@ -13,7 +13,7 @@ use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::model::removal::RemovalId;
 use crate::ops::inner::{self, RegistriesAround};
-use crate::ops::target;
+use crate::ops::near;
 use crate::store::{self, Base, EntryId, EntryType, LookFor, StaleList};
 
 /// Data that is younger than this may still be written.
@@ -105,7 +105,7 @@ pub(crate) fn plan(
 /// An error with the name of a run that is most like one that is not recorded.
 pub(super) fn named(catalog: &Catalog, from: &RunName, mut error: Error) -> Error {
     if let Error::NotRecorded { nearest, .. } = &mut error {
-        *nearest = target::nearest_run(catalog, from);
+        *nearest = near::nearest_run(catalog, from);
     }
     error
 }
@@ -150,6 +150,7 @@ pub(super) fn check(
             path: None,
             level_of: None,
             nearest: None,
+            near_iterations: None,
         });
     }
     if from == to {

@@ -46,6 +46,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::absent::Absent;
 use self::exchanged::{AllItems, Identities};
 use self::parts::{Item, Move, RowBack, WayBack};
 use crate::catalog::{Catalog, Change, RemovalView};
@@ -188,7 +189,7 @@ fn chosen(
     }
     if kept.is_empty() {
         let in_trash = catalog.kept_artifacts(&everything, now)?;
-        return Err(not_in_trash(catalog, base, target, &in_trash));
+        return Err(not_in_trash(catalog, base, target, &in_trash, now));
     }
     Ok((kept, older))
 }
@@ -199,6 +200,7 @@ fn not_in_trash(
     base: &Base,
     target: &RestoreTarget,
     in_trash: &[RemovedArtifact],
+    now: Timestamp,
 ) -> Error {
     let (what, nearest) = match target {
         RestoreTarget::Removal(id) => (format!("removal {id}"), None),
@@ -207,10 +209,23 @@ fn not_in_trash(
             let nearest = wanted.and_then(|wanted| absent::near_path(&wanted, in_trash));
             let typed = path.file_name().unwrap_or_default().to_string_lossy();
             let nearest = nearest.or_else(|| trash::nearest_id(catalog, &typed));
-            (path.display().to_string(), nearest)
+            match nearest {
+                Some(_) => (path.display().to_string(), nearest),
+                None => absent::path_elsewhere(catalog, base, path),
+            }
         }
-        RestoreTarget::Filter(filter) => absent::of_filter(filter, in_trash),
-        RestoreTarget::Last(target) => return not_in_trash(catalog, base, target, in_trash),
+        RestoreTarget::Filter(filter) => match absent::of_filter(filter, in_trash) {
+            Absent::Near(what, nearest) => (what, Some(nearest)),
+            Absent::Said(what) => (what, None),
+            absent => {
+                let what = match absent {
+                    Absent::Named(what) => what,
+                    _ => "the selection".to_owned(),
+                };
+                absent::elsewhere(catalog, base, filter, now).unwrap_or((what, None))
+            }
+        },
+        RestoreTarget::Last(target) => return not_in_trash(catalog, base, target, in_trash, now),
     };
     Error::NotInTrash { what, nearest }
 }
