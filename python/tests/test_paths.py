@@ -113,3 +113,19 @@ def test_a_listing_names_its_artifacts(registry: Registry) -> None:
     going = registry.list(sort="iteration", reverse=True, limit=2)
     assert len(registry.remove(going).artifacts) == 2
     assert [row.iteration for row in registry.list()] == [0]
+
+
+def test_a_scan_of_what_lies_outside_runs_names_the_folder_that_holds_them(base: Path) -> None:
+    write_array(base / "r/validation.zarr/1000/d/prediction")
+    with (
+        Registry(base / "r", create=True) as registry,
+        pytest.warns(UserWarning, match="lie outside runs.*create=True"),
+    ):
+        assert registry.scan().likely_base == base
+    (base / "r/.dalsegno").rename(base / ".away")
+    with Registry(base, create=True) as registry:
+        assert registry.scan().likely_base is None
+        with pytest.raises(errors.NotRecordedError, match="iterations near 1100: 1000"):
+            registry.seal("r/validation.zarr/1100")
+        with pytest.raises(errors.NotRecordedError, match="did you mean"):
+            registry.seal("rr/validation.zarr/1000/d")

@@ -3,7 +3,9 @@
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
-use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
+use super::render::{
+    Align, Column, Record, Rows, number, or_dash, or_empty, size_cells, size_fields,
+};
 use crate::model::artifact::Artifact;
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
@@ -134,9 +136,9 @@ pub(super) fn container_cell(key: &Key) -> String {
 /// counted, or if a level of a pyramid is not there.
 pub(super) fn chunks_cell(artifact: &Artifact) -> String {
     let chunks = match (artifact.chunks_there, artifact.chunks_expected()) {
-        (Some(there), Some(expected)) => format!("{there}/{expected}"),
-        (None, Some(expected)) => format!("?/{expected}"),
-        (Some(there), None) => format!("{there}/?"),
+        (Some(there), Some(expected)) => format!("{}/{}", number(there), number(expected)),
+        (None, Some(expected)) => format!("?/{}", number(expected)),
+        (Some(there), None) => format!("{}/?", number(there)),
         (None, None) => "-".to_owned(),
     };
     // A level that is not there is not known to lack chunks: so it is said by itself.

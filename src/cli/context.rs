@@ -336,7 +336,7 @@ impl Context {
         let gone = match gone {
             0 => return,
             1 => "1 recorded array is gone".to_owned(),
-            gone => format!("{gone} recorded arrays are gone"),
+            gone => format!("{} recorded arrays are gone", number(gone)),
         };
         let hint = self.with_base(
             "see which with: dalsegno list --state missing; if their folder was renamed by hand: \
@@ -397,6 +397,11 @@ impl Context {
 
 /// A notice of a walk as a warning.
 fn finding_text(finding: &Notice) -> String {
+    let Notice { path, detail, .. } = finding;
     let class = finding.class.as_str();
-    format!("{class}: {}: {}", finding.path, finding.detail)
+    // Some details begin with it.
+    match detail.strip_prefix(&format!("\"{path}\" ")) {
+        Some(rest) => format!("{class}: {path} {rest}"),
+        None => format!("{class}: {path}: {detail}"),
+    }
 }

@@ -10,7 +10,8 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::render::{
-    Align, Column, Ink, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
+    Align, Column, Ink, Record, Rows, number, or_dash, or_empty, total_cells, total_fields,
+    total_text,
 };
 use super::selection::Asked;
 use crate::catalog::{DuGroup, DuRow};
@@ -252,7 +253,7 @@ impl Record for Usage {
             None if self.state == DuPart::Reserved => "-".to_owned(),
             None => "?".to_owned(),
         };
-        let arrays = self.arrays.to_string();
+        let arrays = number(self.arrays);
         let (bar, what) = (self.bar.clone(), self.what());
         vec![bytes, disk_bytes, files, arrays, bar, what]
     }
@@ -339,7 +340,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let reserved = Usage::new(DuPart::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
-    let nothing = "nothing that matches is recorded with data";
+    let nothing = &context.or_new(&registry, "nothing that matches is recorded with data")?;
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     let written = rows.finish(nothing)?;

@@ -15,6 +15,7 @@ use super::render::{self, shell_word};
 use crate::catalog::{self, RegistryDir};
 use crate::disk::{LooksLike, looks_like, registry_above, registry_below};
 use crate::error::Error;
+use crate::model::name::REGISTRY_DIR;
 
 /// Create a registry in the base directory
 ///
@@ -93,7 +94,7 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
             ),
             use_that(&below),
         ),
-        (None, None, LooksLike::Base) => return Ok(()),
+        (None, None, LooksLike::Base(_)) => return Ok(()),
         (None, None, LooksLike::Empty) => (
             format!("{shown} is empty, and a registry is made in the folder that holds the runs"),
             "give the folder that holds the runs with --base DIR".to_owned(),
@@ -128,6 +129,18 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
     confirm(context, &question, "nothing was created", &instead)
 }
 
+/// Says that runs were found in a folder of the base directory, and none in it.
+fn say_group(context: &Context, base: &Path, group: &Path) {
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    context.say(&format!(
+        "the runs that were found are in {group}, so their names begin with {group}/; if that is the \
+         folder that holds the runs: rm -r {} && dalsegno --base {} init",
+        word(&base.join(REGISTRY_DIR)),
+        word(&base.join(group)),
+        group = group.display(),
+    ));
+}
+
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
     // Not the nearest parent with a registry, as for other commands: a new one is made here.
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
@@ -158,6 +171,11 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
+        if let (LooksLike::Base(group), false) = (looks_like(registry.base()), command.here)
+            && !group.as_os_str().is_empty()
+        {
+            say_group(context, registry.base(), &group);
+        }
         if !registry.has_reserve() {
             context.say(
                 "its disk is too small, or too full, for a reserve: once that is full, a removal may \

@@ -9,7 +9,9 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
 use super::listing::{Shape, best, options};
-use super::render::{Align, Column, Record, or_empty, short_time, total_cells, total_fields};
+use super::render::{
+    Align, Column, Record, number, or_empty, short_time, total_cells, total_fields,
+};
 use super::selection::Asked;
 use crate::catalog::{IterationRow, ParseSummaryKeyError, SummaryKey};
 use crate::error::Result as LibraryResult;
@@ -89,9 +91,9 @@ impl Record for IterationRow {
             self.run.clone(),
             self.iteration.to_string(),
             datasets_cell(self),
-            self.outputs.to_string(),
-            self.predictions.to_string(),
-            self.others.to_string(),
+            number(self.outputs),
+            number(self.predictions),
+            number(self.others),
             bytes,
             files,
             chunks_cell(self),
@@ -137,7 +139,7 @@ fn chunks_cell(row: &IterationRow) -> String {
     // Without metadata the number of chunks is unknown, and 0/0 would read as whole.
     match row.chunks_expected {
         0 => "-".to_owned(),
-        expected => format!("{}/{expected}", row.chunks_there),
+        expected => format!("{}/{}", number(row.chunks_there), number(expected)),
     }
 }
 
@@ -232,7 +234,7 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
         Ok(command.shape.of_size(filter))
     };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
-    let nothing = "no iteration that matches is recorded with data";
+    let nothing = &context.or_new(&registry, "no iteration that matches is recorded with data")?;
     let shape = &command.shape;
     let of = (&command.asked, &filter);
     shape.write(context, &registry, of, format, nothing)?;

@@ -92,6 +92,10 @@ impl Listed for Artifact {
                 let [bytes, _] = size_cells(self.size);
                 bytes
             }
+            "files" => {
+                let [_, files] = size_cells(self.size);
+                files
+            }
             "disk_bytes" => or_dash(self.disk_bytes),
             "chunks_there" => chunks_cell(self),
             "recorded_at" => short_time(self.recorded_at),
@@ -141,7 +145,7 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
         Ok(command.shape.of_size(filter))
     };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
-    let nothing = "no artifact matches";
+    let nothing = &context.or_new(&registry, "no artifact matches")?;
     if command.null {
         let mut written = 0;
         command.shape.each(&registry, &filter, format, |artifact| {

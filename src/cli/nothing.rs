@@ -90,6 +90,9 @@ impl Context {
         (written, nothing): (u64, &str),
     ) -> Result<(), Failure> {
         if filter.is_all() {
+            if written == 0 && matches!(format, Format::Tsv | Format::Jsonl) && is_new(registry)? {
+                self.say(nothing);
+            }
             return Ok(());
         }
         if written == 0 && format != Format::Table {
@@ -106,6 +109,16 @@ impl Context {
             self.say(&format!("of that, only checkpoints are recorded; {hint}"));
         }
         self.require_paths(registry, filter, asked)
+    }
+
+    /// What a listing says that has no rows: `nothing`, or what to type if nothing was ever recorded.
+    pub(super) fn or_new(&self, registry: &Registry, nothing: &str) -> Result<String, Failure> {
+        Ok(match is_new(registry)? {
+            false => nothing.to_owned(),
+            true => {
+                self.with_base("nothing is recorded yet; add what is on disk with: dalsegno scan")
+            }
+        })
     }
 
     /// The failure of a command that was to change a selection which is empty. `undone` says what
@@ -130,6 +143,11 @@ impl Context {
         };
         Ok(Failure::Nothing(text, next))
     }
+}
+
+/// Whether nothing was ever recorded.
+pub(super) fn is_new(registry: &Registry) -> Result<bool, Failure> {
+    Ok(registry.history_head()?.0 == 0)
 }
 
 /// Joins clauses. A question mark ends a sentence.

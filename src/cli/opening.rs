@@ -8,7 +8,7 @@ use super::context::{Context, Looked, NotedFor, PublishedCopy};
 use super::fail::Failure;
 use super::flags::Format;
 use super::interrupt;
-use super::render::count;
+use super::render::{count, number};
 use crate::catalog::{CatalogError, RegistryDir};
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock};
@@ -220,6 +220,7 @@ impl Context {
         let more = problems.len().saturating_sub(MOST_LINES);
         if more > 0 {
             let hint = self.with_base("see each with: dalsegno verify");
+            let more = number(more as u64);
             self.warn(&format!("and {more} more such lines; {hint}"));
         }
     }
@@ -271,7 +272,10 @@ impl Context {
         let what = match pending.unsettled.len().saturating_sub(left_alone) {
             0 => None,
             1 => Some("a removal is in flight or was interrupted".to_owned()),
-            open => Some(format!("{open} removals are in flight or were interrupted")),
+            open => {
+                let open = count(open, "removal");
+                Some(format!("{open} are in flight or were interrupted"))
+            }
         };
         if let Some(what) = what {
             self.warn(&format!(

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::interrupt::{self, Working};
+use super::render::number;
 use crate::model::progress::{Monitor, Phase, Progress};
 use crate::model::size::ByteCount;
 
@@ -161,16 +162,16 @@ impl Counts {
         );
         // Some phases count nothing.
         if items > 0 || files > 0 || total.is_some() {
-            text.push_str(&format!(" {items}"));
+            text.push_str(&format!(" {}", number(items)));
         }
         if let Some(total) = total {
-            text.push_str(&format!(" of {total}"));
+            text.push_str(&format!(" of {}", number(total)));
         }
         // If each item is one file, the number is shown once.
         if files > 0 && files == items {
             text.push_str(" files");
         } else if files > 0 {
-            text.push_str(&format!(", {files} files"));
+            text.push_str(&format!(", {} files", number(files)));
         }
         let bytes = self.bytes.load(Ordering::Relaxed);
         if bytes > 0 {

@@ -66,8 +66,8 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
         context.say(&format!(
             "looked at {}: {} present, {} changed, {}",
             render::count(report.looked_at, "row"),
-            report.present,
-            report.changed,
+            render::number(report.present),
+            render::number(report.changed),
             render::count(report.findings.len(), "notice")
         ));
     }

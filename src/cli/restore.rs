@@ -7,7 +7,7 @@ use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::Output;
 use super::removal::{warn_skipped, warn_stale_lists};
-use super::render::count;
+use super::render::{count, number};
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::model::operation::Action;
@@ -94,7 +94,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         let lost = lost(&report.skipped);
         let mut stays = match report.skipped.len() - lost {
             0 => String::new(),
-            stay => format!(" and leave {stay} in the trash"),
+            stay => format!(" and leave {} in the trash", number(stay as u64)),
         };
         if lost > 0 {
             let lost = count(lost, "artifact");
@@ -204,7 +204,7 @@ fn what_of(report: &RestoreReport) -> String {
         [] => what,
         [one] => format!("{what} from removal {one}"),
         some if some.len() <= MOST_NAMES => format!("{what} from removals {}", some.join(", ")),
-        many => format!("{what} from {} removals", many.len()),
+        many => format!("{what} from {}", count(many.len(), "removal")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `rm`: removes artifacts, row and data together.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use clap::Args;
@@ -118,7 +119,8 @@ impl Record for PlannedItem {
             Some(others) => others.bytes.to_string(),
             None => "?".to_owned(),
         };
-        vec![bytes, files, self.artifacts.len().to_string(), others, path]
+        let artifacts = render::number(self.artifacts.len() as u64);
+        vec![bytes, files, artifacts, others, path]
     }
 
     fn fields(&self) -> Vec<String> {
@@ -142,6 +144,18 @@ struct RemovalDocument<'a> {
     items: &'a [PlannedItem],
     stays: &'a [std::path::PathBuf],
     bound: &'a [Skipped],
+    artifacts: usize,
+    #[serde(flatten)]
+    total: Total,
+    #[serde(flatten, serialize_with = "as_others")]
+    others: Option<Size>,
+    /// What `rm --keep-going` would remove: all but what is bound.
+    would_go: Going,
+}
+
+/// What goes of a plan.
+#[derive(Serialize)]
+struct Going {
     artifacts: usize,
     #[serde(flatten)]
     total: Total,
@@ -175,7 +189,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let format = context.format(command.output);
     if plan.items.is_empty() {
         if format == Format::Json {
-            render::document(context, "plan", &document(&plan, &[]))?;
+            render::document(context, "plan", &document(&plan, &[], &plan))?;
         }
         return Err(context.nothing_selected(&registry, &filter, "nothing was removed")?);
     }
@@ -207,7 +221,13 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     if command.dry_run {
         // The removal's own checks, so that the preview shows what it would refuse.
         let bound = registry.protected(&plan, &options)?;
-        return show_plan(context, &registry, &plan, &bound, format);
+        return show_plan(
+            context,
+            &registry,
+            &plan,
+            &bound,
+            (command.keep_going, format),
+        );
     }
     // No lock is held while the user decides: the transaction checks every row again.
     if !command.yes {
@@ -342,7 +362,30 @@ fn refuse_part_of_run(registry: &Registry, name: &RunName) -> Result<(), Failure
     ))
 }
 
-fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<'a> {
+/// The parts of a plan that go and that stay if what is bound stays: what goes by one rename goes or
+/// stays as a whole.
+fn split(base: &Path, plan: &RemovalPlan, bound: &[Skipped]) -> (RemovalPlan, RemovalPlan) {
+    let bound: HashSet<&Path> = bound.iter().map(|one| one.path.as_path()).collect();
+    let is_bound = |item: &PlannedItem| {
+        let mut artifacts = item.artifacts.iter();
+        bound.contains(base.join(&item.path).as_path())
+            || artifacts.any(|artifact| bound.contains(artifact.path().as_path()))
+            // What the registry does not know may be bound too.
+            || item.is_container && bound.iter().any(|path| path.starts_with(base.join(&item.path)))
+    };
+    let (stay, go) = plan.items.iter().cloned().partition(is_bound);
+    let of = |items| RemovalPlan {
+        items,
+        ..plan.clone()
+    };
+    (of(go), of(stay))
+}
+
+fn document<'a>(
+    plan: &'a RemovalPlan,
+    bound: &'a [Skipped],
+    go: &RemovalPlan,
+) -> RemovalDocument<'a> {
     RemovalDocument {
         items: &plan.items,
         stays: &plan.stays,
@@ -350,6 +393,11 @@ fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<
         artifacts: plan.artifacts().count(),
         total: plan.total(),
         others: plan.others(),
+        would_go: Going {
+            artifacts: go.artifacts().count(),
+            total: go.total(),
+            others: go.others(),
+        },
     }
 }
 
@@ -358,33 +406,38 @@ fn show_plan(
     registry: &Registry,
     plan: &RemovalPlan,
     bound: &[Skipped],
-    format: Format,
+    (keep_going, format): (bool, Format),
 ) -> Result<(), Failure> {
+    let (go, stay) = split(registry.base(), plan, bound);
     if format == Format::Json {
-        return render::document(context, "plan", &document(plan, bound));
+        return render::document(context, "plan", &document(plan, bound, &go));
     }
     let mut rows = Rows::new::<PlannedItem>(context, format)?;
-    plan.items.iter().try_for_each(|item| rows.push(item))?;
+    go.items.iter().try_for_each(|item| rows.push(item))?;
     rows.finish("")?;
-    for line in remarks(plan) {
+    for line in remarks(&go) {
         context.say(&line);
     }
     // These do not change the exit status: a preview that shows them has succeeded.
-    for bound in bound.iter().take(MOST_NAMES) {
-        context.warn(&bound.reason);
-    }
-    if bound.is_empty() {
-        context.say(&format!(
-            "would remove {}; nothing was removed",
-            summary(plan)
-        ));
-    } else {
-        context.say(&format!(
-            "{} of {} must stay, so rm would refuse; --keep-going skips them; nothing was removed",
-            bound.len(),
-            summary(plan)
-        ));
-    }
+    context.warn_of(bound.iter().map(|one| one.reason.clone()), "that must stay");
+    let text = match (bound.is_empty(), keep_going, go.items.is_empty()) {
+        (true, ..) => format!("would remove {}", summary(&go)),
+        (false, true, false) => {
+            format!(
+                "would remove {}; {} must stay",
+                summary(&go),
+                summary(&stay)
+            )
+        }
+        (false, false, false) => format!(
+            "rm would refuse, because {} must stay; with --keep-going it would remove {}",
+            summary(&stay),
+            summary(&go)
+        ),
+        (false, true, true) => format!("would remove nothing: {} must stay", summary(&stay)),
+        (false, false, true) => format!("rm would refuse, because {} must stay", summary(&stay)),
+    };
+    context.say(&format!("{text}; nothing was removed"));
     // The preview worked here; the removal will not, and the user should know before the attempt.
     // A full disk is no such case: the reserve lets a removal work there.
     if registry.is_read_only() && registry.notice().is_some() && !registry.may_write() {
@@ -443,7 +496,7 @@ fn names(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
         .map(|name| format!("  {name}"))
         .collect();
     if more > 0 {
-        lines.push(format!("  and {more} more"));
+        lines.push(format!("  and {} more", render::number(more as u64)));
     }
     lines
 }

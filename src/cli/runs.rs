@@ -10,7 +10,7 @@ use super::fail::Failure;
 use super::flags::Output;
 use super::listing::{Shape, best, options};
 use super::render::{
-    Align, Column, Record, or_dash, or_empty, short_time, total_cells, total_fields,
+    Align, Column, Record, number, or_dash, or_empty, short_time, total_cells, total_fields,
 };
 use super::selection::Asked;
 use crate::catalog::{ParseSummaryKeyError, RunRow, SummaryKey};
@@ -82,15 +82,15 @@ impl Record for RunRow {
         let [bytes, files] = total_cells(&self.total);
         vec![
             self.run.clone(),
-            self.iterations.to_string(),
+            number(self.iterations),
             or_dash(self.last_iteration),
-            self.present.to_string(),
-            self.reserved.to_string(),
-            self.missing.to_string(),
+            number(self.present),
+            number(self.reserved),
+            number(self.missing),
             // Seldom anything but 0, and a dash keeps the eye for the runs that have some.
             match self.damaged {
                 0 => "-".to_owned(),
-                damaged => damaged.to_string(),
+                damaged => number(damaged),
             },
             bytes,
             files,
@@ -194,7 +194,7 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
         Ok(command.shape.of_size(filter))
     };
     let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
-    let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
+    let nothing = context.or_new(&registry, "no run matches")?;
     let shape = &command.shape;
     let of = (&command.asked, &filter);
     shape.write(context, &registry, of, format, &nothing)?;

@@ -1,5 +1,6 @@
 //! `scan`: adds rows for what is in the base directory.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::Args;
@@ -7,15 +8,17 @@ use clap::Args;
 use super::context::Context;
 use super::ended::Parts;
 use super::fail::Failure;
-use super::flags::{Output, Threads, Verbose};
+use super::flags::{Format, Output, Threads, Verbose};
+use super::interrupt;
+use super::prompt::confirm;
 use super::render::{self, shell_word};
 use super::selection;
-use crate::disk::registry_above;
+use crate::catalog::RegistryDir;
 use crate::model::key::Kind;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::Action;
 use crate::ops::scan::ScanOptions;
-use crate::store::{Notice, NoticeClass};
+use crate::store::NoticeClass;
 
 /// Add every array in the base directory that has no row yet, and checkpoints on request
 ///
@@ -52,6 +55,58 @@ const PARTS: Parts = Parts {
 };
 
 pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {
+    scan(context, command, true)
+}
+
+/// Asks whether another folder was meant, in which the runs most likely are, and makes a registry
+/// there if it has none. Where it cannot ask, it says what to type.
+fn meant(context: &Context, base: &Path, likely: &Path, format: Format) -> Result<bool, Failure> {
+    let has_registry = matches!(RegistryDir::exists(likely), Ok(true));
+    let (likely_word, old) = (
+        shell_word(&likely.display().to_string()),
+        shell_word(&base.join(REGISTRY_DIR).display().to_string()),
+    );
+    let outside = "all arrays that were found lie outside runs";
+    let is_for_people = matches!(format, Format::Table | Format::Tsv);
+    // Another catalog that is named would be that of both.
+    let may_ask = is_for_people && !context.global.quiet && context.global.catalog.is_none();
+    if !may_ask || !std::io::stdin().is_terminal() {
+        let init = match has_registry {
+            true => String::new(),
+            false => format!("dalsegno --base {likely_word} init && "),
+        };
+        context.warn(&format!(
+            "{outside}; if {} is the folder that holds the runs, take this registry back and scan \
+             there: rm -r {old} && {init}dalsegno --base {likely_word} scan",
+            likely.display(),
+        ));
+        return Ok(false);
+    }
+    let (has, then) = match has_registry {
+        true => ("it has a registry", "Scan that one"),
+        false => ("it has no registry", "Create one there and scan it"),
+    };
+    let likely_shown = likely.display();
+    let question = format!(
+        "{outside}; {likely_shown} may be the folder that holds the runs, and {has}\n{then} instead of \
+         {}? [y/N] ",
+        base.display()
+    );
+    let nothing = format!("the base directory stays {}", base.display());
+    match confirm(context, &question, &nothing, "") {
+        // The scan itself is done.
+        Err(Failure::Declined) => return Ok(false),
+        answer => answer?,
+    }
+    if !has_registry {
+        interrupt::changes();
+        context.options().create(likely)?;
+        context.say(&format!("created a registry in {likely_shown}"));
+    }
+    Ok(true)
+}
+
+fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Failure> {
     let registry = context.open()?;
     let options = ScanOptions {
         kinds: command.kind.clone(),
@@ -109,37 +164,36 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         context.say(&format!(
             "{}{size}: {} new, {} updated, {}",
             found.join(", "),
-            report.adopted,
-            report.updated,
+            render::number(report.adopted),
+            render::number(report.updated),
             render::count(report.findings.len(), "notice")
         ));
     }
     context.purge_due(&registry);
-    let is_outside = |found: &Notice| {
-        matches!(
-            found.class,
-            NoticeClass::OutsideRun | NoticeClass::OutsideContainer
-        )
+    let meant = match &report.likely_base {
+        Some(likely) if may_ask => {
+            let old = registry.base().to_path_buf();
+            drop(registry);
+            meant(context, &old, likely, format)?.then_some((old, likely))
+        }
+        _ => None,
     };
-    let outside = report
-        .findings
-        .iter()
-        .filter(|found| is_outside(found))
-        .count();
-    let parent = registry.base().parent();
-    if let (0, 0, 1.., Some(parent)) = (report.arrays, report.checkpoints, outside, parent) {
-        let word = |path: &Path| shell_word(&path.display().to_string());
-        let (base, what) = match registry_above(registry.base()) {
-            Some(above) => (above, "list"),
-            None => (parent.to_path_buf(), "init"),
+    if let Some((old, likely)) = meant {
+        context.global.base = Some(likely.clone());
+        scan(context, command, false)?;
+        let back = shell_word(&old.join(REGISTRY_DIR).display().to_string());
+        let next = match old.strip_prefix(likely) {
+            // A registry is not searched for another.
+            Ok(below) => format!(
+                "{} is left out while it has a registry of its own; take that back and scan again: \
+                 rm -r {back} && dalsegno --base {} scan",
+                below.display(),
+                shell_word(&likely.display().to_string())
+            ),
+            Err(_) => format!("take the other registry back with: rm -r {back}"),
         };
-        context.warn(&format!(
-            "all arrays that were found lie outside runs; if {} is the folder that holds the runs: \
-             dalsegno --base {} {what}; take this registry back with: rm -r {}",
-            base.display(),
-            word(&base),
-            word(&registry.base().join(REGISTRY_DIR))
-        ));
+        context.say(&next);
+        return Ok(());
     }
     // Other notices, such as symbolic links, were seen and left alone: the scan itself is
     // complete.

@@ -11,7 +11,9 @@ use super::fail::Failure;
 use super::files;
 use super::flags::{Format, Output};
 use super::opening::Opened;
-use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty, shell_word};
+use super::render::{
+    self, Align, Column, Record, Rows, count, number, or_dash, or_empty, shell_word,
+};
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::key::Kind;
@@ -171,6 +173,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         context.purge_due(&registry);
         // A warning only: a script may remove the same scores twice.
         if missing > 0 {
+            let missing = number(missing);
             context.warn(&format!("not recorded: {missing} of these scores"));
         }
         return match format {

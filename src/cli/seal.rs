@@ -205,7 +205,7 @@ fn note_short(context: &Context, sealed: &[Artifact]) {
     };
     let more = match short.len() - 1 {
         0 => String::new(),
-        more => format!(" and {more} more"),
+        more => format!(" and {} more", render::number(more as u64)),
     };
     context.say(&format!(
         "sealed with chunks missing: {} (chunks {}){more}; that is right if they hold only the \
@@ -259,7 +259,7 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     };
     let more = match unrecorded.len() - 1 {
         0 => String::new(),
-        more => format!(" and {more} more"),
+        more => format!(" and {} more", render::number(more as u64)),
     };
     let hint = context.with_base("record what is there with: dalsegno scan");
     context.warn(&format!(

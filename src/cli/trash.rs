@@ -146,7 +146,7 @@ impl Record for TrashLine<'_> {
         vec![
             removal.id.to_string(),
             removal.state.to_string(),
-            removal.artifacts.to_string(),
+            render::number(removal.artifacts),
             bytes,
             files,
             match (self.other_bytes, self.other_files) {

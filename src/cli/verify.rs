@@ -61,6 +61,11 @@ pub(super) struct VerifyCommand {
     output: Output,
 }
 
+/// What shows rows whose data is gone, and what can be done with them.
+pub(super) const NEXT_OF_MISSING: &str = "list with: dalsegno list --state missing; if their folder \
+     was renamed by hand: dalsegno verify --repair; else take the rows out with: dalsegno rm --state \
+     missing";
+
 /// What a repair does, as a phrase.
 fn repair_text(repair: Repair) -> &'static str {
     match repair {
@@ -179,6 +184,7 @@ impl Record for FindingLine<'_> {
 #[derive(Serialize)]
 struct VerifyDocument<'a> {
     rows: u64,
+    missing: u64,
     measured: u64,
     read: u64,
     unhashed: u64,
@@ -251,7 +257,9 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
             host: host.as_deref(),
         });
     let lines: Vec<FindingLine<'_>> = lines.collect();
-    show(context, command, &report, lines)?;
+    // As the catalog has them by now: they were findings once.
+    let missing = registry.count_missing(&filter)?;
+    show(context, command, &report, lines, missing)?;
     let left = all - repaired.unwrap_or_default();
     match repaired {
         Some(repaired) => {
@@ -260,6 +268,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
                 0 => "",
                 _ => "; the catalog was repaired, data is as it was found",
             };
+            let left = render::number(left as u64);
             context.say(&format!("{findings} repaired, {left} left{what}"));
         }
         None if report.findings.iter().any(|found| found.repair.is_some()) => {
@@ -300,11 +309,13 @@ fn show(
     command: &VerifyCommand,
     report: &VerifyReport,
     lines: Vec<FindingLine<'_>>,
+    missing: u64,
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
     if format == Format::Json {
         let document = VerifyDocument {
             rows: report.rows,
+            missing,
             measured: report.measured,
             read: report.read,
             unhashed: report.unhashed,
@@ -336,9 +347,10 @@ fn show(
         looked.push(format!("{count} on disk"));
     }
     if command.read_data {
-        let mut read = format!("{} of them read in full", report.read);
+        let mut read = format!("{} of them read in full", render::number(report.read));
         if report.unhashed > 0 {
-            read.push_str(&format!(", {} sealed without a hash", report.unhashed));
+            let unhashed = render::number(report.unhashed);
+            read.push_str(&format!(", {unhashed} sealed without a hash"));
         }
         // Behind the rows, of which they are a part.
         looked.insert(1, read);
@@ -346,7 +358,7 @@ fn show(
     let counts: Vec<String> = report
         .counts()
         .iter()
-        .map(|(class, count)| format!("{count} {class}"))
+        .map(|(class, count)| format!("{} {class}", render::number(*count)))
         .collect();
     let counts = match counts.is_empty() {
         true => String::new(),
@@ -361,6 +373,19 @@ fn show(
         looked.join(", "),
         render::count(report.findings.len(), "finding")
     ));
+    let missing = match missing {
+        0 => None,
+        1 => Some("1 row is of an array or checkpoint that is missing".to_owned()),
+        some => {
+            let some = render::number(some);
+            Some(format!(
+                "{some} rows are of arrays or checkpoints that are missing"
+            ))
+        }
+    };
+    if let Some(missing) = missing {
+        context.say(&context.with_base(&format!("{missing}; {NEXT_OF_MISSING}")));
+    }
     // A set, because several rows can report the same folder.
     let unread: BTreeSet<&str> = report
         .findings
@@ -404,6 +429,7 @@ fn say_void(context: &Context, registry: &Registry, sealed: &[ArtifactId]) -> Re
         1 => ("the seal of 1 artifact is", "its data", "it"),
         _ => ("the seals of artifacts are", "their data", "them"),
     };
+    let void = render::number(void);
     let seals = seals.replace("of artifacts", &format!("of {void} artifacts"));
     context.warn(&context.with_base(&format!(
         "{seals} void, because {data} changed since; if the data is right, seal {it} again with: \
@@ -427,7 +453,7 @@ fn say_undecided(context: &Context, report: &VerifyReport) {
         context.say(&format!(
             "{} without a row {are} noted in the inbox; the next command that writes{by} records \
              {them}",
-            report.noted
+            render::number(report.noted)
         ));
     }
     let Some(host) = host else {
@@ -438,7 +464,8 @@ fn say_undecided(context: &Context, report: &VerifyReport) {
             1 => "is newer than the copy, and was",
             _ => "are newer than the copy, and were",
         };
-        context.say(&format!("{} without a row {are} not judged", report.newer));
+        let newer = render::number(report.newer);
+        context.say(&format!("{newer} without a row {are} not judged"));
     }
     if !report.findings.is_empty() {
         let call = context.with_base(": dalsegno verify");

@@ -21,7 +21,6 @@ mod make;
 mod near;
 mod open;
 mod registry;
-#[cfg(feature = "cli")]
 mod runs;
 mod sticky;
 mod whose;
@@ -38,11 +37,9 @@ pub(crate) use make::{
     make_file, make_folder, make_own_file, make_shared_folder, off_standard_streams,
 };
 pub(crate) use near::registry_near;
-#[cfg(feature = "cli")]
 pub(crate) use near::{registry_above, registry_below};
 pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
-#[cfg(feature = "cli")]
 pub(crate) use runs::{LooksLike, looks_like};
 pub(crate) use sticky::or_sticky;
 pub(crate) use whose::{group_name, whose};

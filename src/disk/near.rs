@@ -8,12 +8,17 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 
 use super::registry::{RegistryPlace, registry_in};
+use crate::model::layout::is_container_folder;
 use crate::model::name::is_registry_dir;
 
 /// Levels of folders below the one that is asked about.
-const DEEPEST: usize = 2;
+const DEEPEST: usize = 3;
 /// Entries of folders that are read.
-const MOST_ENTRIES: usize = 2_000;
+const MOST_ENTRIES: usize = 10_000;
+/// Entries of one folder below the first: a large one does not hide those beside it.
+const MOST_IN_FOLDER: usize = 1_000;
+/// Folders that are visited.
+const MOST_FOLDERS: usize = 2_000;
 
 fn has_registry(folder: &Path) -> bool {
     registry_in(CWD, folder) == Ok(RegistryPlace::Folder)
@@ -28,17 +33,17 @@ pub(crate) fn registry_above(folder: &Path) -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
-/// A registry near a folder: above it, or within two levels below, as far as some thousand entries
+/// A registry near a folder: above it, or within three levels below, as far as some thousand entries
 /// tell. What cannot be read has none.
 pub(crate) fn registry_near(folder: &Path) -> Option<PathBuf> {
     registry_above(folder).or_else(|| registry_below(folder))
 }
 
-/// A registry within two levels below a folder, as far as some thousand entries tell.
+/// A registry within three levels below a folder, as far as some thousand entries tell.
 pub(crate) fn registry_below(folder: &Path) -> Option<PathBuf> {
     let mut found = None;
     let folder = folder.canonicalize().ok()?;
-    search(&folder, DEEPEST, MOST_ENTRIES, |below, _| {
+    search(&folder, (DEEPEST, false), MOST_ENTRIES, |below, _| {
         let is_one = has_registry(below);
         found = is_one.then(|| below.to_path_buf());
         !is_one
@@ -47,23 +52,34 @@ pub(crate) fn registry_below(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Goes through the folders below one, level by level, without following links. `visit` gets each
-/// with its own names, and says whether the search goes on.
+/// with its own names, those at the last level only if they are to be read, and says whether the search goes on. Containers are not gone into.
 pub(super) fn search(
     folder: &Path,
-    deepest: usize,
+    (deepest, reads_deepest): (usize, bool),
     most: usize,
     mut visit: impl FnMut(&Path, &Names) -> bool,
 ) {
     let mut left = most;
     let mut due = VecDeque::from([(folder.to_path_buf(), 0)]);
+    let mut visited = 0;
     while let Some((path, depth)) = due.pop_front() {
-        let names = Names::read(&path, depth == 0, &mut left);
-        if depth > 0 && !visit(&path, &names) {
+        let room = match depth {
+            0 => left,
+            _ => left.min(MOST_IN_FOLDER),
+        };
+        let mut unused = room;
+        let names = match depth < deepest || reads_deepest {
+            true => Names::read(&path, depth == 0, &mut unused),
+            false => Names::default(),
+        };
+        left -= room - unused;
+        visited += 1;
+        if depth > 0 && !visit(&path, &names) || visited > MOST_FOLDERS {
             return;
         }
         let searched = names.folders.iter().filter(|name| {
             let text = name.to_str().unwrap_or_default();
-            depth < deepest && !is_registry_dir(text)
+            depth < deepest && !is_registry_dir(text) && !is_container_folder(text)
         });
         due.extend(searched.map(|name| (path.join(name), depth + 1)));
     }
@@ -115,13 +131,20 @@ mod tests {
     fn a_registry_above_or_below_is_found() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
-        for folder in ["a/b/c/d", "other/x/y/.dalsegno", "far/1/2/3/.dalsegno"] {
+        for folder in [
+            "a/b/c/d",
+            "other/x/y/.dalsegno",
+            "far/1/2/3/4/.dalsegno",
+            "third/1/2/base/.dalsegno",
+            "third/data.zarr/x/.dalsegno",
+        ] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let near = |folder: &str| registry_near(&root.join(folder));
         assert_eq!(near("a"), None);
         assert_eq!(near("other"), Some(root.join("other/x/y")));
         assert_eq!(near("far"), None, "too deep");
+        assert_eq!(near("third"), Some(root.join("third/1/2/base")));
         assert_eq!(near("nothing"), None);
         fs::create_dir(root.join("a/.dalsegno")).unwrap();
         assert_eq!(near("a/b/c"), Some(root.join("a")));
@@ -129,5 +152,22 @@ mod tests {
         std::os::unix::fs::symlink(root.join("other"), root.join("far/link")).unwrap();
         fs::write(root.join("far/1/.dalsegno"), "").unwrap();
         assert_eq!(near("far"), None);
+    }
+
+    #[test]
+    fn a_large_folder_hides_no_registry_beside_it_and_costs_little() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        for number in 0..2 * MOST_IN_FOLDER {
+            fs::create_dir_all(root.join(format!("data/{number}"))).unwrap();
+        }
+        fs::create_dir_all(root.join("project/base/.dalsegno")).unwrap();
+        assert_eq!(registry_below(&root), Some(root.join("project/base")));
+        let mut visited = 0;
+        search(&root, (DEEPEST, false), MOST_ENTRIES, |_, _| {
+            visited += 1;
+            true
+        });
+        assert!(visited <= MOST_IN_FOLDER + 3, "{visited}");
     }
 }

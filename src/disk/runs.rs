@@ -15,8 +15,8 @@ const MOST_ENTRIES: usize = 10_000;
 /// What a folder looks like by the names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LooksLike {
-    /// It holds runs.
-    Base,
+    /// It holds runs: in it, or else in this folder of it.
+    Base(PathBuf),
     /// It is empty, and may hold runs later.
     Empty,
     /// The folder of a run: it has this folder.
@@ -47,18 +47,23 @@ pub(crate) fn looks_like(folder: &Path) -> LooksLike {
     if let Some(name) = first(&|name| matches!(name, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER)) {
         return LooksLike::Run(name);
     }
-    let mut has_runs = false;
-    search(folder, DEEPEST, MOST_ENTRIES, |path, names| {
+    let mut found = None;
+    search(folder, (DEEPEST, true), MOST_ENTRIES, |path, names| {
         let path = path.strip_prefix(folder).unwrap_or(path);
         let in_container = path.iter().any(is_container);
         let is_part = |name: &OsString| is_container(name) || name == CHECKPOINTS_FOLDER;
         // Also arrays that lie in a plain folder.
         let holds = names.folders.iter().any(is_part) || names.others.iter().any(is_marker);
-        has_runs = holds && !in_container;
-        !has_runs
+        if holds && !in_container {
+            // An array may lie deeper in its run than a container.
+            let has_part = names.folders.iter().any(is_part);
+            let above = path.parent().filter(|_| has_part).unwrap_or(Path::new(""));
+            found = Some(above.to_path_buf());
+        }
+        found.is_none()
     });
-    if has_runs {
-        return LooksLike::Base;
+    if let Some(found) = found {
+        return LooksLike::Base(found);
     }
     match first(&|name| is_container(OsStr::new(name)) || name == CHECKPOINTS_FOLDER) {
         Some(name) => LooksLike::Run(name),
@@ -113,22 +118,23 @@ mod tests {
             fs::write(root.join(file), "").unwrap();
         }
         let run = |name: &str| LooksLike::Run(name.to_owned());
+        let base = |folder: &str| LooksLike::Base(folder.into());
         for (folder, expected) in [
-            ("base", LooksLike::Base),
+            ("base", base("")),
             ("base/run", run("validation.zarr")),
             (
                 "base/run/validation.zarr/1000",
                 LooksLike::InContainer(root.join("base/run/validation.zarr")),
             ),
-            ("nested", LooksLike::Base),
-            ("nested/group/sub", LooksLike::Base),
-            ("weights", LooksLike::Base),
+            ("nested", base("group/sub")),
+            ("nested/group/sub", base("")),
+            ("weights", base("")),
             ("weights/run", run("checkpoints")),
             ("raw", run("data.zarr")),
-            ("both", LooksLike::Base),
+            ("both", base("")),
             ("home", LooksLike::Other),
-            ("plain", LooksLike::Base),
-            ("odd", LooksLike::Base),
+            ("plain", base("")),
+            ("odd", base("")),
             (
                 "odd/run/arrays/x",
                 LooksLike::InContainer(root.join("odd/run/arrays/x")),

@@ -19,6 +19,7 @@ use std::sync::mpsc::{self, SyncSender};
 use serde::Serialize;
 
 use crate::catalog::{AdoptCounts, Catalog, LevelsNote, ScannedArtifact};
+use crate::disk::{LooksLike, looks_like, registry_above, registry_below};
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
@@ -142,6 +143,9 @@ pub struct ScanReport {
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
+    /// If nothing is recorded and all arrays lie outside runs, the folder that most likely holds the
+    /// runs: one above with a registry, one below with one, or the one that this looks like a run of.
+    pub likely_base: Option<PathBuf>,
     /// What was noticed and left alone, by path: `notices` in JSON.
     #[serde(rename = "notices")]
     pub findings: Vec<Notice>,
@@ -214,8 +218,39 @@ pub(crate) fn scan(
     report
         .findings
         .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
+    // Whatever is recorded here was recorded on purpose.
+    if last_before == ArtifactId(0) && options.runs.is_empty() {
+        report.likely_base = likely_base(base, &report);
+    }
     monitor.end();
     Ok(report)
+}
+
+/// The folder that most likely was meant, if all arrays that a scan found lie outside runs.
+fn likely_base(base: &Base, report: &ScanReport) -> Option<PathBuf> {
+    let is_outside = |found: &Notice| {
+        matches!(
+            found.class,
+            NoticeClass::OutsideRun | NoticeClass::OutsideContainer
+        )
+    };
+    let found = report.arrays + report.damaged + report.checkpoints;
+    if found > 0 || !report.findings.iter().any(is_outside) {
+        return None;
+    }
+    let path = base.path();
+    let near = registry_above(path).or_else(|| registry_below(path));
+    near.or_else(|| match looks_like(path) {
+        // Its runs may have nothing but checkpoints.
+        LooksLike::Base(_) => None,
+        LooksLike::InContainer(container) => {
+            let run = container.parent()?;
+            run.parent().map(Path::to_path_buf)
+        }
+        LooksLike::Run(_) | LooksLike::Empty | LooksLike::Other => {
+            path.parent().map(Path::to_path_buf)
+        }
+    })
 }
 
 /// Looks for rows with data that the walk did not find, and makes those missing whose data has

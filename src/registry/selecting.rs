@@ -121,4 +121,10 @@ impl Registry {
             self.clock.now(),
         )?)
     }
+
+    /// Counts the arrays and checkpoints of a selection that are missing.
+    #[cfg(feature = "cli")]
+    pub(crate) fn count_missing(&self, filter: &Filter) -> Result<u64> {
+        Ok(self.catalog.count_missing(filter, self.clock.now())?)
+    }
 }

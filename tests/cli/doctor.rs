@@ -407,8 +407,9 @@ fn damaged_and_missing_arrays_are_part_of_the_verdict() {
     for says in [
         "2 recorded artifacts are damaged (their metadata cannot be read); see why with: dalsegno \
          verify; list with: dalsegno list --state damaged",
-        "1 recorded artifact is missing (its data is gone); see why with: dalsegno verify; list \
-         with: dalsegno list --state missing",
+        "1 recorded artifact is missing (its data is gone); list with: dalsegno list --state missing; \
+         if their folder was renamed by hand: dalsegno verify --repair; else take the rows out with: \
+         dalsegno rm --state missing",
         "exit 4",
     ] {
         assert!(text.contains(says), "{says}: {text}");

@@ -28,6 +28,7 @@ mod hosts;
 mod lock;
 mod members;
 mod mounts;
+mod near;
 mod nested;
 mod newer;
 mod nothing;
@@ -47,5 +48,6 @@ mod terminal;
 mod trash;
 mod verify;
 mod world;
+mod wrong_base;
 
 use strace::left_out;

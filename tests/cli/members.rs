@@ -204,7 +204,7 @@ fn a_folder_that_only_another_user_may_open_is_named_and_the_rest_goes() {
             assert!(part.contains(owner), "{closed}\n{part}");
         }
         assert!(
-            said.contains("must stay, so rm would refuse"),
+            said.contains("rm would refuse, because") && said.contains("must stay"),
             "{closed}\n{said}"
         );
         // What to type names the folder that is closed.

@@ -156,7 +156,7 @@ fn the_row_of_a_folder_that_was_renamed_by_hand_is_not_removed_without_a_word() 
     fs::rename(at(old), at("mito/validation.zarr/1000/crop1_old")).unwrap();
     let text = world.transcript(&format!("rm {old} --dry-run"));
     assert!(
-        text.contains("2 of 2 artifacts, ? (not counted) must stay"),
+        text.contains("because 2 artifacts, ? (not counted) must stay"),
         "{text}"
     );
     let text = world.transcript(&format!("rm {old} --yes"));

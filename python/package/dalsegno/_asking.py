@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
@@ -224,7 +225,15 @@ class Asking(Core):
         if run is not None:
             self._matched(wanted, stacklevel=3)
         reworded(found["notices"])
-        return build(Scanned, found)
+        scanned = build(Scanned, found)
+        if scanned.likely_base is not None:
+            likely = str(scanned.likely_base)
+            warnings.warn(
+                "all arrays that were found lie outside runs; if the folder that holds the runs is "
+                f"{likely}: dalsegno.Registry({likely!r}, create=True).scan()",
+                stacklevel=2,
+            )
+        return scanned
 
     @arguments.selecting
     def verify(

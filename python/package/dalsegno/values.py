@@ -179,6 +179,9 @@ class Scanned:
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
+    likely_base: Optional[Path]
+    """If nothing is recorded and all arrays lie outside runs, the folder that most likely holds the
+    runs; ``scan`` warns of that."""
     notices: tuple[Notice, ...]
 
 

@@ -18,6 +18,8 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
 use crate::cli::opening::MOST_LINES;
+use crate::cli::render::number;
+use crate::cli::verify::NEXT_OF_MISSING;
 use crate::cli::{render, report};
 use crate::error::Error;
 use crate::model::causes::with_causes;
@@ -357,19 +359,23 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
 /// not looked at.
 fn not_whole(counts: &CatalogCounts) -> Vec<String> {
     let of = [
-        (counts.damaged, "damaged", "metadata cannot be read"),
-        (counts.missing, "missing", "data is gone"),
+        (
+            counts.damaged,
+            "damaged",
+            "metadata cannot be read",
+            "see why with: dalsegno verify; list with: dalsegno list --state damaged",
+        ),
+        // A verification has found these before.
+        (counts.missing, "missing", "data is gone", NEXT_OF_MISSING),
     ];
     let some = of.into_iter().filter(|(count, ..)| *count > 0);
-    some.map(|(count, state, why)| {
+    some.map(|(count, state, why, next)| {
         let (are, whose) = match count {
             1 => ("artifact is", "its"),
             _ => ("artifacts are", "their"),
         };
-        format!(
-            "{count} recorded {are} {state} ({whose} {why}); see why with: dalsegno verify; list \
-             with: dalsegno list --state {state}"
-        )
+        let count = number(count);
+        format!("{count} recorded {are} {state} ({whose} {why}); {next}")
     })
     .collect()
 }
@@ -434,7 +440,7 @@ fn sticky_text(folders: &[PathBuf], redact: bool) -> Option<String> {
     }
     let what = match folders.len() {
         1 => "a folder of the registry has".to_owned(),
-        some => format!("{some} folders of the registry have"),
+        some => format!("{} folders of the registry have", number(some as u64)),
     };
     let typed: Vec<String> = folders
         .iter()
@@ -492,6 +498,7 @@ fn write(
     );
     let more = left_alone.len().saturating_sub(MOST_LINES);
     if more > 0 {
+        let more = number(more as u64);
         let text = format!("and {more} more such lines; see each with: dalsegno verify");
         verdict.push(hint(context, command, &text));
     }

@@ -10,7 +10,8 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::former::say_former;
-use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
+use crate::cli::nothing::is_new;
+use crate::cli::render::{Align, Column, Record, Rows, number, or_empty, short_time};
 use crate::cli::time;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
@@ -114,7 +115,7 @@ impl Record for Operation {
             short_time(self.at),
             format!("{}@{}", self.agent.actor.user, self.agent.actor.host),
             self.action.to_string(),
-            self.artifacts.to_string(),
+            number(self.artifacts),
             summary::of(self),
         ]
     }
@@ -219,6 +220,10 @@ fn rows(
     filter: &HistoryFilter,
     most: Option<u64>,
 ) -> Result<u64, Failure> {
+    let nothing = context.or_new(registry, "no operation matches")?;
+    if matches!(format, Format::Tsv | Format::Jsonl) && is_new(registry)? {
+        context.say(&nothing);
+    }
     let mut rows = Rows::new::<Operation>(context, format)?;
     let mut seen = 0;
     // The callback returns errors of the library; a failed write is kept for afterwards.
@@ -240,6 +245,6 @@ fn rows(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    rows.finish("no operation matches")?;
+    rows.finish(&nothing)?;
     Ok(seen)
 }

@@ -57,7 +57,7 @@ pub(in crate::cli) fn short_age(age: Duration) -> String {
 /// Bytes and files of one artifact for a table; `?` if they were not counted.
 pub(in crate::cli) fn size_cells(size: Option<Size>) -> [String; 2] {
     match size {
-        Some(size) => [size.bytes.to_string(), size.files.to_string()],
+        Some(size) => [size.bytes.to_string(), number(size.files)],
         None => ["?".to_owned(), "?".to_owned()],
     }
 }
@@ -74,10 +74,13 @@ pub(in crate::cli) fn size_fields(size: Option<Size>) -> [String; 2] {
 /// number if only some were.
 pub(in crate::cli) fn total_cells(total: &Total) -> [String; 2] {
     match (total.uncounted, total.is_known()) {
-        (0, _) => [total.bytes.to_string(), total.files.to_string()],
+        (0, _) => [total.bytes.to_string(), number(total.files)],
         // Nothing was counted, so the sum of 0 is no number.
         (_, false) => ["?".to_owned(), "?".to_owned()],
-        (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
+        (_, true) => [
+            format!("{} +?", total.bytes),
+            format!("{} +?", number(total.files)),
+        ],
     }
 }
 
