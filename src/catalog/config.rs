@@ -71,6 +71,10 @@ pub struct CatalogConfig {
     pub single_host: Option<String>,
 }
 
+/// Mistakes in a text of which the rest is still read.
+#[cfg(feature = "cli")]
+const MOST_MISTAKES: usize = 64;
+
 fn write_length<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     value
         .map(|value| humantime::format_duration(value).to_string())
@@ -117,6 +121,34 @@ impl Config {
     /// policy has a rule that decides nothing.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| ConfigError::new(text, error))
+    }
+
+    /// Reads those settings of a text that are right, and leaves out the others: for an answer
+    /// that must not fail, and by which nothing is changed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn parse_what_is_right(text: &str) -> Self {
+        let mut lines: Vec<&str> = text.lines().collect();
+        // Each round takes a line away, so it ends; a long text of mistakes is not worth the time.
+        for _ in 0..MOST_MISTAKES {
+            let error = match Self::parse(&lines.join("\n")) {
+                Ok(config) => return config,
+                Err(error) => error,
+            };
+            let Some((line, _)) = error.place else { break };
+            let wrong = (line - 1).min(lines.len().saturating_sub(1));
+            let is_heading = |line: &&str| line.trim_start().starts_with('[');
+            let end = match lines.get(wrong) {
+                // What follows belongs to it, and must not belong to the table before it.
+                Some(line) if is_heading(line) => {
+                    let next = lines[wrong + 1..].iter().position(is_heading);
+                    next.map_or(lines.len(), |next| wrong + 1 + next)
+                }
+                Some(_) => wrong + 1,
+                None => break,
+            };
+            lines.drain(wrong..end);
+        }
+        Self::default()
     }
 
     /// Writes where the catalog is into the text of a `config.toml`. Everything else in it,
@@ -281,6 +313,31 @@ mod tests {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}\n{error}\n{expected}");
         }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_mistake_leaves_the_other_settings_as_they_are() {
+        let right = "[catalog]\npath = \"/c\"\n[trash]\nkeep = \"1h\"\n\
+            [policy.weekly.output]\nkeep-last = 1\n";
+        let whole = Config::parse(right).unwrap();
+        assert_eq!(Config::parse_what_is_right(right), whole);
+        for wrong in [
+            "[catalogue]\npath = \"/other\"\n",
+            "[policy.daily.output]\nkeep-last = \"three\"\n",
+            "[policy.daily.output]\nkeep-lst = 3\n",
+            "no toml\n",
+            "[broken\nkey = 1\n",
+        ] {
+            for text in [format!("{wrong}{right}"), format!("{right}{wrong}")] {
+                let read = Config::parse_what_is_right(&text);
+                assert_eq!(read.catalog, whole.catalog, "{text}");
+                assert_eq!(read.trash, whole.trash, "{text}");
+                assert!(read.policy.contains_key("weekly"), "{text}");
+            }
+        }
+        let nothing = "a b\n".repeat(1_000);
+        assert_eq!(Config::parse_what_is_right(&nothing), Config::default());
     }
 
     #[test]

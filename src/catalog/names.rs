@@ -2,12 +2,27 @@
 //!
 //! Each list is bounded, so that an answer comes at once however large the catalog is.
 
+#[cfg(feature = "cli")]
+use std::collections::BTreeSet;
+
 use rusqlite::params;
+#[cfg(feature = "cli")]
+use rusqlite::types::FromSql;
 
 use super::error::CatalogError;
+#[cfg(feature = "cli")]
+use super::query;
 use super::query::Query;
+#[cfg(feature = "cli")]
+use super::rows::{self, names};
 use super::sqlite::file::Catalog;
+#[cfg(feature = "cli")]
+use crate::model::clock::Timestamp;
+#[cfg(feature = "cli")]
+use crate::model::filter::Filter;
 use crate::model::filter::{IterationRange, Pattern};
+#[cfg(feature = "cli")]
+use crate::model::key::Kind;
 
 /// Names that are read for one list.
 const MOST: u32 = 10_000;
@@ -25,6 +40,11 @@ pub(super) const PARAMETERS: &str = "SELECT parameters.text FROM parameters \
 /// Pins; bounded as runs.
 pub(super) const PINS: &str = "SELECT pin.name FROM pin \
      WHERE pin.name >= ?1 AND pin.name < ?2 ORDER BY pin.name LIMIT ?3";
+
+/// The iteration of the run `?1` that comes after `?2`.
+#[cfg(feature = "cli")]
+pub(super) const NEXT_ITERATION: &str = "SELECT min(a.iteration) FROM artifact AS a \
+     WHERE a.run_id = ?1 AND a.iteration > ?2";
 
 /// What a name is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +66,18 @@ impl NameOf {
     }
 }
 
+/// The different values that artifacts of a selection have in a column.
+#[cfg(feature = "cli")]
+fn selected(column: &str, filter: &Filter, now: Timestamp) -> Query {
+    let Query { sql, values } = query::conditions(filter, now);
+    let sql = format!(
+        "SELECT DISTINCT {column} FROM run CROSS JOIN artifact AS a ON a.run_id = run.id {} \
+         WHERE 1{sql}",
+        names!()
+    );
+    Query { sql, values }
+}
+
 impl Catalog {
     /// Gives names that start with a text, sorted, at most some thousands. Of runs, those of which
     /// something is recorded; of datasets and parameters, also those that only removed artifacts
@@ -59,6 +91,103 @@ impl Catalog {
         self.read("listing names", |connection| {
             let mut statement = connection.prepare_cached(of.sql())?;
             let names = statement.query_map(params![start, end, MOST], |row| row.get(0))?;
+            names.collect()
+        })
+    }
+
+    /// Gives the names that artifacts of a selection have and that start with a text, sorted, at
+    /// most so many.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if they cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names_of(
+        &self,
+        of: NameOf,
+        start: &str,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<Vec<String>, CatalogError> {
+        let column = match of {
+            NameOf::Dataset => "dataset.name",
+            NameOf::Parameters => "parameters.text",
+            NameOf::Run | NameOf::Pin => return self.names(of, start),
+        };
+        let mut query = selected(column, filter, now);
+        // The `+` keeps names from being the outer loop: every row of the catalog would be read.
+        let bounds = format!(" AND +{column} >= ? AND +{column} < ? ORDER BY 1 LIMIT {MOST}");
+        query.sql.push_str(&bounds);
+        let end = format!("{start}{}", char::MAX);
+        query.values.extend([start.to_owned().into(), end.into()]);
+        self.listed(&query)
+    }
+
+    /// Gives the kinds that artifacts of a selection have, checkpoints too.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if they cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kinds_of(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<Vec<Kind>, CatalogError> {
+        let filter = filter.clone().kinds(Kind::ALL);
+        let numbers: Vec<i64> = self.listed(&selected("a.kind_id", &filter, now))?;
+        let mut kinds: Vec<Kind> = numbers.into_iter().filter_map(rows::kind_of).collect();
+        kinds.sort_unstable();
+        Ok(kinds)
+    }
+
+    /// Gives the iterations of runs, sorted, at most some thousands; of every run if there are no
+    /// patterns.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if they cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn iterations_of(&self, runs: &[Pattern]) -> Result<Vec<i64>, CatalogError> {
+        let query = Query::runs(runs);
+        self.read("listing iterations", |connection| {
+            let mut runs = connection.prepare_cached(&query.sql)?;
+            let runs = runs.query_map(rusqlite::params_from_iter(&query.values), |row| row.get(1));
+            let runs: Vec<i64> = runs?.collect::<Result<_, _>>()?;
+            // From one iteration to the next by the index: their arrays are not gone through.
+            let mut next = connection.prepare_cached(NEXT_ITERATION)?;
+            let mut found = BTreeSet::new();
+            let mut steps = 0..MOST;
+            for run in runs {
+                let mut last = i64::MIN;
+                while steps.next().is_some() {
+                    let iteration: Option<i64> =
+                        next.query_row(params![run, last], |row| row.get(0))?;
+                    let Some(iteration) = iteration else { break };
+                    found.insert(iteration);
+                    last = iteration;
+                }
+            }
+            Ok(found.into_iter().collect())
+        })
+    }
+
+    /// Gives the numbers of the newest operations, at most so many, the newest first.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if they cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn newest_operations(&self, most: u32) -> Result<Vec<i64>, CatalogError> {
+        self.listed(&Query {
+            sql: "SELECT id FROM operation ORDER BY id DESC LIMIT ?".to_owned(),
+            values: vec![most.into()],
+        })
+    }
+
+    /// The first column of the rows of a query.
+    #[cfg(feature = "cli")]
+    fn listed<T: FromSql>(&self, query: &Query) -> Result<Vec<T>, CatalogError> {
+        self.read("listing names", |connection| {
+            let mut statement = connection.prepare_cached(&query.sql)?;
+            let values = rusqlite::params_from_iter(&query.values);
+            let names = statement.query_map(values, |row| row.get(0))?;
             names.collect()
         })
     }

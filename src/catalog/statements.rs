@@ -150,6 +150,8 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         undo::LET_THIS_SCOPE_GO,
     ];
     all.push(("history::by_id", history::by_id()));
+    #[cfg(feature = "cli")]
+    all.push(("names::NEXT_ITERATION", names::NEXT_ITERATION.to_owned()));
     all.push(("query::names_run", query::names_run(true)));
     all.push(("removals::open_removals", removals::open_removals()));
     all.push(("removals::removal_by_id", removals::removal_by_id()));

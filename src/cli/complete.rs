@@ -6,7 +6,6 @@
 //! one that prints an error, and every error gives no names.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,9 +22,9 @@ use super::shells::{SHELLS, words};
 use crate::catalog::NameOf;
 use crate::error::Result;
 use crate::model::artifact::State;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
-use crate::model::operation::HistoryFilter;
-use crate::registry::{Options, Registry};
+use crate::registry::Options;
 
 /// The environment variable that asks for completion; its value is the shell.
 const VARIABLE: &str = "_DALSEGNO_COMPLETE";
@@ -34,13 +33,14 @@ const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 5_0
 /// Names that are offered; more would fill the screen.
 const MOST: usize = 1_000;
 /// Operations that are offered: the newest.
-const MOST_OPERATIONS: usize = 50;
+const MOST_OPERATIONS: u32 = 50;
 
 /// What an argument names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Completes {
     Name(NameOf),
     Kinds,
+    Iterations,
     States,
     Policies,
     Metrics,
@@ -55,7 +55,7 @@ enum Completes {
 }
 
 /// The arguments by their ids, which mean the same in every command.
-const ARGUMENTS: [(&str, Completes); 20] = [
+const ARGUMENTS: [(&str, Completes); 22] = [
     ("run", Completes::Name(NameOf::Run)),
     ("exclude_run", Completes::Name(NameOf::Run)),
     ("whole_run", Completes::Name(NameOf::Run)),
@@ -66,6 +66,8 @@ const ARGUMENTS: [(&str, Completes); 20] = [
     ("name", Completes::Name(NameOf::Pin)),
     ("kind", Completes::Kinds),
     ("exclude_kind", Completes::Kinds),
+    ("iteration", Completes::Iterations),
+    ("keep_iterations", Completes::Iterations),
     ("state", Completes::States),
     ("policy", Completes::Policies),
     ("metric", Completes::Metrics),
@@ -134,7 +136,13 @@ fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
         return found;
     };
     let names = match what {
-        Completes::Kinds => Kind::ALL.iter().map(ToString::to_string).collect(),
+        Completes::Kinds => {
+            let known = in_time(what, typed.to_owned());
+            let all = || Kind::ALL.iter().map(ToString::to_string).collect();
+            Some(known)
+                .filter(|known| !known.is_empty())
+                .unwrap_or_else(all)
+        }
         Completes::States => State::ALL.iter().map(ToString::to_string).collect(),
         Completes::Undone => {
             let last = ["last".to_owned()];
@@ -176,6 +184,74 @@ pub(super) fn columns<R: Listed>(
     })
 }
 
+/// What is asked for is not in the catalog yet, or no longer: names are those of everything there.
+const NOT_NARROWED: [&str; 3] = ["record", "restore", "trash"];
+
+/// Global flags with a value, which may come before the command.
+const VALUED: [&str; 3] = ["--base", "--catalog", "--lock-timeout"];
+
+/// The selection that the words before name, for the names of something in it.
+fn narrowed(but: Completes) -> Filter {
+    let mut before = "";
+    let words = words();
+    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let command = words
+        .iter()
+        .skip_while(|word| **word == "--")
+        .skip(1)
+        .find(|word| {
+            let is_value = VALUED.contains(&before);
+            before = word;
+            !is_value && !word.starts_with('-')
+        });
+    if command.is_some_and(|command| NOT_NARROWED.contains(command)) {
+        return Filter::default();
+    }
+    let typed = |flag: &str| -> Vec<String> {
+        let values = values(flag).into_iter();
+        values
+            .filter_map(|value| value.into_string().ok())
+            .collect()
+    };
+    // Shells complete folders, so a run may be written as one.
+    let runs = typed("--run").into_iter().chain(typed("--whole-run"));
+    let runs = runs.map(|run| {
+        run.trim_start_matches("./")
+            .trim_end_matches('/')
+            .to_owned()
+    });
+    let listed = |flag: &str| -> Vec<String> {
+        let values = typed(flag).into_iter();
+        values
+            .flat_map(|value| value.split(',').map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    };
+    let patterns = |texts: Vec<String>| texts.into_iter().map(|text| Pattern::from(text.as_str()));
+    let mut filter = Filter::default().runs(patterns(runs.collect()));
+    if but == Completes::Iterations {
+        return filter;
+    }
+    filter = filter.iterations(
+        listed("--iteration")
+            .iter()
+            .filter_map(|text| text.parse().ok()),
+    );
+    // Without either, every row of the catalog would be looked at.
+    if filter.runs.is_empty() && filter.iterations.is_empty() {
+        return filter;
+    }
+    if but != Completes::Kinds {
+        filter = filter.kinds(listed("--kind").iter().filter_map(|text| text.parse().ok()));
+    }
+    if but != Completes::Name(NameOf::Dataset) {
+        filter = filter.datasets(patterns(typed("--dataset")));
+    }
+    if but != Completes::Name(NameOf::Parameters) {
+        filter = filter.parameters(patterns(typed("--parameters")));
+    }
+    filter
+}
+
 /// Asks the catalog, for no longer than [`PATIENCE`].
 fn in_time(what: Completes, start: String) -> Vec<String> {
     let (send, receive) = mpsc::channel();
@@ -193,17 +269,43 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
     let Some(base) = base() else {
         return Ok(Vec::new());
     };
-    let mut options = Options::new().read_only(true).lock_timeout(Duration::ZERO);
+    let mut options = Options::new()
+        .read_only(true)
+        .lock_timeout(Duration::ZERO)
+        .despite_mistakes(true);
     if let Some(catalog) = given("--catalog", "DALSEGNO_CATALOG") {
         options = options.catalog(catalog);
     }
     let registry = options.open(base)?;
     match what {
-        Completes::Name(of) => registry.names(of, start),
+        Completes::Name(of) => {
+            let filter = narrowed(what);
+            match filter == Filter::default() {
+                true => registry.names(of, start),
+                false => registry.names_of(of, start, &filter),
+            }
+        }
+        Completes::Kinds => {
+            let filter = narrowed(what);
+            if filter == Filter::default() {
+                return Ok(Vec::new());
+            }
+            let kinds = registry.kinds_of(&filter)?;
+            Ok(kinds.iter().map(ToString::to_string).collect())
+        }
+        Completes::Iterations => {
+            // The end of a range is completed as an iteration is.
+            let first = start.rfind("..").map_or("", |at| &start[..at + 2]);
+            let iterations = registry.iterations_of(&narrowed(what).runs)?;
+            Ok(iterations.iter().map(|it| format!("{first}{it}")).collect())
+        }
         Completes::Paths => registry.names(NameOf::Run, start),
         Completes::Policies => Ok(registry.policies().keys().cloned().collect()),
         Completes::Metrics => registry.metrics(),
-        Completes::Operations | Completes::Undone => operations(&registry),
+        Completes::Operations | Completes::Undone => {
+            let numbers = registry.newest_operations(MOST_OPERATIONS)?;
+            Ok(numbers.iter().map(ToString::to_string).collect())
+        }
         Completes::Removals | Completes::Restorable => {
             let removals = registry.trash()?;
             Ok(removals
@@ -211,21 +313,8 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
                 .map(|removal| removal.id.to_string())
                 .collect())
         }
-        Completes::Kinds | Completes::States => Ok(Vec::new()),
+        Completes::States => Ok(Vec::new()),
     }
-}
-
-/// The newest operations, by their numbers.
-fn operations(registry: &Registry) -> Result<Vec<String>> {
-    let mut numbers = Vec::new();
-    registry.history(&HistoryFilter::default(), |operation| {
-        numbers.push(operation.id.to_string());
-        Ok(match numbers.len() < MOST_OPERATIONS {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        })
-    })?;
-    Ok(numbers)
 }
 
 /// The base directory that the words name, or the environment, or the current folder.
@@ -236,18 +325,24 @@ fn base() -> Option<PathBuf> {
     })
 }
 
-/// The value of a global flag among the words, or of its environment variable.
-fn given(flag: &str, variable: &str) -> Option<PathBuf> {
+/// The values of a flag among the words.
+fn values(flag: &str) -> Vec<OsString> {
     let words = words();
-    let mut found = None;
+    let mut found = Vec::new();
     for (at, word) in words.iter().enumerate() {
         let text = word.to_str().unwrap_or_default();
         match text.strip_prefix(flag) {
-            Some("") => found = words.get(at + 1).cloned(),
-            Some(value) if value.starts_with('=') => found = Some(value[1..].into()),
+            Some("") => found.extend(words.get(at + 1).cloned()),
+            Some(value) if value.starts_with('=') => found.push(value[1..].into()),
             _ => {}
         }
     }
+    found
+}
+
+/// The value of a global flag among the words, or of its environment variable.
+fn given(flag: &str, variable: &str) -> Option<PathBuf> {
+    let found = values(flag).pop();
     let found = found.or_else(|| std::env::var_os(variable));
     let found = found.filter(|value| !value.is_empty()).map(PathBuf::from)?;
     // The shell has not replaced it yet.

@@ -54,13 +54,24 @@ pub(crate) struct Wanted {
     pub(crate) shared: bool,
     /// The name of this host.
     pub(crate) here: String,
+    /// Whether settings with a mistake are left out.
+    #[cfg(feature = "cli")]
+    pub(crate) despite_mistakes: bool,
 }
 
 impl Wanted {
+    fn folder(&self, base: &Base) -> std::result::Result<RegistryDir, CatalogError> {
+        #[cfg(feature = "cli")]
+        if self.despite_mistakes {
+            return RegistryDir::find_despite_mistakes(base.path());
+        }
+        RegistryDir::find(base.path())
+    }
+
     /// Finds the catalog of a base directory, without opening it.
     pub(crate) fn find(&self, base: &Base) -> Result<CatalogSite> {
         let given = self.catalog.clone();
-        let folder = match RegistryDir::find(base.path()) {
+        let folder = match self.folder(base) {
             // A given catalog works without the folder; only a removal needs it, for the trash.
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
             found => Some(found?),

@@ -37,6 +37,8 @@ pub struct Options {
     interrupt: Option<Interrupt>,
     purge_due: bool,
     spares_reserve: bool,
+    #[cfg(feature = "cli")]
+    despite_mistakes: bool,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
 }
@@ -71,6 +73,8 @@ impl Default for Options {
             interrupt: None,
             purge_due: true,
             spares_reserve: false,
+            #[cfg(feature = "cli")]
+            despite_mistakes: false,
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),
         }
@@ -183,6 +187,14 @@ impl Options {
         self
     }
 
+    /// Sets whether settings with a mistake are left out instead of being an error: for what reads
+    /// and must stay silent.
+    #[cfg(feature = "cli")]
+    pub(crate) fn despite_mistakes(mut self, despite_mistakes: bool) -> Self {
+        self.despite_mistakes = despite_mistakes;
+        self
+    }
+
     /// Sets the clock; the system's by default.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -255,6 +267,8 @@ impl Options {
             keeper: self.keeper,
             shared: self.shared,
             here: hostname(),
+            #[cfg(feature = "cli")]
+            despite_mistakes: self.despite_mistakes,
         })
     }
 

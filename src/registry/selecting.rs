@@ -11,6 +11,8 @@ use crate::catalog::NameOf;
 use crate::error::Result;
 use crate::model::artifact::Artifact;
 use crate::model::filter::{Filter, Pattern};
+#[cfg(feature = "cli")]
+use crate::model::key::Kind;
 use crate::model::name::BasePath;
 #[cfg(feature = "cli")]
 use crate::model::progress::Monitor;
@@ -90,6 +92,30 @@ impl Registry {
     #[cfg(feature = "cli")]
     pub(crate) fn names(&self, of: NameOf, start: &str) -> Result<Vec<String>> {
         Ok(self.catalog.names(of, start)?)
+    }
+
+    /// Names that artifacts of a selection have and that begin with a text, sorted.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names_of(&self, of: NameOf, start: &str, filter: &Filter) -> Result<Vec<String>> {
+        Ok(self.catalog.names_of(of, start, filter, self.clock.now())?)
+    }
+
+    /// Kinds that artifacts of a selection have.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kinds_of(&self, filter: &Filter) -> Result<Vec<Kind>> {
+        Ok(self.catalog.kinds_of(filter, self.clock.now())?)
+    }
+
+    /// Iterations of runs, sorted; of every run if there are no patterns.
+    #[cfg(feature = "cli")]
+    pub(crate) fn iterations_of(&self, runs: &[Pattern]) -> Result<Vec<i64>> {
+        Ok(self.catalog.iterations_of(runs)?)
+    }
+
+    /// Numbers of the newest operations, the newest first.
+    #[cfg(feature = "cli")]
+    pub(crate) fn newest_operations(&self, most: u32) -> Result<Vec<i64>> {
+        Ok(self.catalog.newest_operations(most)?)
     }
 
     /// Names of the metrics that any score has.

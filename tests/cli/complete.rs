@@ -56,7 +56,7 @@ fn names_come_from_the_catalog() {
         .as_str()
         .or(removal["id"].as_str())
         .unwrap();
-    let cases: [(&[&str], &[&str]); 27] = [
+    let cases: [(&[&str], &[&str]); 43] = [
         (&["list", "--run", ""], &["er", "mito", "run [a]"]),
         (&["list", "--run", "m"], &["mito"]),
         (&["list", "--run=m"], &["--run=mito"]),
@@ -82,6 +82,64 @@ fn names_come_from_the_catalog() {
         (&["history", "show", "1"], &["1"]),
         (&["list", "mi"], &["mito/"]),
         (&["list", "--run", "none"], &[]),
+        // What the words before select narrows the names.
+        (&["list", "--run", "er", "--dataset", ""], &["crop1"]),
+        (
+            &["list", "--run=./mito/", "--dataset", "cro"],
+            &["crop1", "crop2"],
+        ),
+        (
+            &[
+                "list",
+                "--run",
+                "mi*",
+                "--kind",
+                "prediction",
+                "--dataset",
+                "v",
+            ],
+            &[],
+        ),
+        (&["list", "--run", "er", "--kind", ""], &["prediction"]),
+        (&["list", "--run", "er", "--parameters", ""], &[]),
+        (
+            &["list", "--run", "mito", "--parameters", ""],
+            &["threshold_127"],
+        ),
+        (
+            &["list", "--iteration", "..100", "--dataset", ""],
+            &["crop 3"],
+        ),
+        (
+            &[
+                "list",
+                "--iteration",
+                "9000",
+                "--run",
+                "mito",
+                "--kind",
+                "out",
+            ],
+            &["output"],
+        ),
+        (
+            &["list", "--run", "mito", "--iteration", ""],
+            &["1000", "9000"],
+        ),
+        (&["list", "--run", "er", "--iteration", ""], &["500"]),
+        (&["list", "--iteration", "1000..9"], &["1000..9000"]),
+        (
+            &["list", "--run", "mito", "--iteration", "500,9"],
+            &["500,9000"],
+        ),
+        (&["score", "--run", "er", "--iteration", ""], &["500"]),
+        // But what is recorded need not be there yet, and what is in the trash is there no longer.
+        (
+            &["record", "output", "--run", "er", "--dataset", "cro"],
+            &["crop 3", "crop1", "crop2"],
+        ),
+        (&["restore", "--run", "er", "--kind", "best"], &["best"]),
+        (&["list", "--run", "none", "--dataset", ""], &[]),
         (&["undo", "la"], &["last"]),
         (&["list", "--sort", "si"], &["size"]),
         (&["runs", "--sort", "pr"], &["present"]),
@@ -141,14 +199,38 @@ fn completion_changes_nothing_and_is_silent_on_every_error() {
     assert!(ask(&world, &world.base).contains("mito"));
     drop(locked);
     assert_eq!(ask(&world, &world.dir), "", "no registry");
-    fs::write(world.base.join(".dalsegno/config.toml"), "no toml").unwrap();
+    let config = world.base.join(".dalsegno/config.toml");
+    fs::write(&config, [0xff, b'\n']).unwrap();
     assert_eq!(ask(&world, &world.base), "");
-    fs::remove_file(world.base.join(".dalsegno/config.toml")).unwrap();
+    fs::remove_file(config).unwrap();
     fs::write(world.catalog(), "no database").unwrap();
     assert_eq!(ask(&world, &world.base), "");
     let mut command = asked(&world, &world.base, "none", &["list", ""]);
     let output = command.output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn a_mistake_in_the_settings_stops_only_what_needs_them() {
+    let world = named();
+    let config = world.base.join(".dalsegno/config.toml");
+    let right = fs::read_to_string(&config).unwrap();
+    let said = |words: &[&str]| answer(&world, &world.base, "fish", words);
+    for mistake in [
+        "no toml",
+        "[trash]\nkeep = \"72 moons\"",
+        "[trsh]\nkeep = \"72h\"",
+    ] {
+        fs::write(&config, format!("{right}\n{mistake}\n")).unwrap();
+        assert_eq!(said(&["list", "--run", "m"]), ["mito"], "{mistake}");
+        assert_eq!(said(&["gc", "--policy", ""]), ["weekly"], "{mistake}");
+        assert_eq!(said(&["list", "--sort", "si"]), ["size"], "{mistake}");
+    }
+    fs::write(&config, right.replace("keep-last", "keep-lost")).unwrap();
+    assert_eq!(said(&["unpin", "f"]), ["figure-3"]);
+    // Every other command names the mistake.
+    let said = world.transcript("list");
+    assert!(said.contains("config-invalid"), "{said}");
 }
 
 /// A shell with the program on its path, if the shell is installed.
@@ -223,6 +305,11 @@ fn bash_completes_words_with_marks_and_quotes() {
         ("list \"a (b)/c\t", "a (b)/c d/"),
         ("list --columns score:v\t", "--columns|score:voi"),
         ("list --sort sc\t", "--sort|score:"),
+        ("list --run er --dataset \t", "--run|er|--dataset|crop1"),
+        (
+            "list --run=mito --iteration=1\t",
+            "--run=mito|--iteration=1000",
+        ),
     ];
     // A function that is completed as the program is, and shows its words.
     let mut typed = "source <(dalsegno completions bash)\n\
@@ -254,6 +341,47 @@ fn zsh_completes_on_a_terminal() {
     assert_completed(&world, &said);
 }
 
+/// Flags are followed by an empty word there, and what narrows it comes before or is a range.
+#[test]
+fn zsh_completes_values_after_flags() {
+    let world = named();
+    let Some(mut zsh) = shell(&world, "zsh", &["-f", "-i"]) else {
+        return;
+    };
+    let lines = [
+        ("list --run er --dataset \t", "--run|er|--dataset|crop1"),
+        (
+            "list --run mito --parameters \t",
+            "--run|mito|--parameters|threshold_127",
+        ),
+        ("list --run er --iteration \t", "--run|er|--iteration|500"),
+        ("list --run er --kind \t", "--run|er|--kind|prediction"),
+        ("list --run=er --kind=\t", "--run=er|--kind=prediction"),
+        ("list --run mi\t", "--run|mito"),
+        ("list --sort si\t", "--sort|size"),
+        ("unpin f\t", "figure-3"),
+        ("gc --policy \t", "--policy|weekly"),
+    ];
+    let mut typed = "autoload -Uz compinit; compinit -u -D; \
+        source <(dalsegno completions zsh)\n\
+        shown() { local IFS='|'; shift; echo \"<$*>\"; }\n\
+        compdef shown=dalsegno\n"
+        .to_owned();
+    for (line, _) in lines {
+        typed.push_str(&format!("dalsegno {line}\n"));
+    }
+    typed.push_str("exit\n");
+    // The words as the program gets them: a function is in its place, with its completion.
+    let typed = typed.replace(
+        "compdef shown=dalsegno\n",
+        "dalsegno() { if [[ $1 == -- ]]; then command dalsegno \"$@\"; else shown \"$@\"; fi }\n",
+    );
+    let (said, _) = spoken(&mut zsh, 100, &typed, &[]);
+    for (line, words) in lines {
+        assert!(said.contains(&format!("<{words}>")), "{line}: {said}");
+    }
+}
+
 #[test]
 fn fish_completes() {
     let world = named();
@@ -265,6 +393,7 @@ fn fish_completes() {
         complete -C 'dalsegno list --run '
         complete -C 'dalsegno unpin f'
         complete -C 'dalsegno list mi'
+        complete -C 'dalsegno list --run er --dataset '
         complete -C 'dalsegno list --run \"run'
         complete -C 'dalsegno list --run run\\ ['",
     ));
@@ -275,7 +404,7 @@ fn fish_completes() {
     assert_eq!(
         values,
         [
-            "er", "mito", "run [a]", "figure-3", "mito/", "run [a]", "run [a]"
+            "er", "mito", "run [a]", "figure-3", "mito/", "crop1", "run [a]", "run [a]"
         ],
         "{text}"
     );

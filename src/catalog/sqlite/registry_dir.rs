@@ -138,6 +138,24 @@ impl RegistryDir {
     /// [`CatalogError::NoRegistry`] if it has none, [`CatalogError::Config`] if
     /// `config.toml` cannot be read.
     pub fn find(base: &Path) -> Result<Self, CatalogError> {
+        Self::read(base, |text| {
+            Config::parse(text).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Finds the registry of a base directory; settings with a mistake are left out.
+    ///
+    /// # Errors
+    /// As [`RegistryDir::find`], but none for a mistake in `config.toml`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn find_despite_mistakes(base: &Path) -> Result<Self, CatalogError> {
+        Self::read(base, |text| Ok(Config::parse_what_is_right(text)))
+    }
+
+    fn read(
+        base: &Path,
+        parse: impl Fn(&str) -> Result<Config, String>,
+    ) -> Result<Self, CatalogError> {
         if !Self::exists(base)? {
             return Err(CatalogError::no_registry(base));
         }
@@ -156,7 +174,7 @@ impl RegistryDir {
             read_opened(file, MOST_CONFIG)
         });
         let config: Config = match read.map(String::from_utf8) {
-            Ok(Ok(text)) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
+            Ok(Ok(text)) => parse(&text).map_err(|detail| invalid(&detail))?,
             Ok(Err(_)) => return Err(invalid("it is not UTF-8")),
             // A registry without this file has the defaults.
             Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
