@@ -29,10 +29,11 @@ pub(super) const OLDER_TWINS: &str = "SELECT other.id, container.path FROM artif
        AND (other.recorded_at, other.id) < (mine.recorded_at, mine.id)";
 
 /// Another array in the container of a row, of the same time: those that a training writes differ.
-pub(super) const SHARES_TIME: &str = "SELECT EXISTS (SELECT 1 FROM artifact AS mine \
-     JOIN artifact AS other ON other.container_id = mine.container_id \
-     WHERE mine.id = ?1 AND other.id <> mine.id AND other.array IS NOT NULL \
-       AND other.written_at = mine.written_at)";
+/// Only some are asked about, because in an unpacked archive most have one time.
+pub(super) const SHARES_TIME: &str = "SELECT EXISTS (SELECT 1 FROM artifact AS mine CROSS JOIN \
+     (SELECT id, written_at FROM artifact \
+       WHERE container_id = (SELECT container_id FROM artifact WHERE id = ?1) LIMIT 64) AS other \
+     WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = mine.written_at)";
 
 /// Misses in a container after which its rows are not asked about any more: in a folder with the
 /// name of another, all data is that of the other.
@@ -104,7 +105,7 @@ impl Catalog {
         })
     }
 
-    /// Whether another array in the container of a row has its time.
+    /// Whether another array in the container of a row has its time, of the first 64.
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
