@@ -325,3 +325,24 @@ fn if_nothing_that_is_asked_for_is_left_in_a_container_it_stays_as_it_is() {
             .all(|(_, state)| *state == State::Missing)
     );
 }
+
+/// A restore that was killed after its rename is completed by what is at the old places.
+#[test]
+fn a_killed_restore_of_a_container_without_an_array_brings_its_row_back_as_missing() {
+    let (folder, registry, id) = container_without(&[ARRAYS[1]]);
+    drop(registry);
+    let removal = folder.path().join(TRASH).join(id.as_str());
+    let text = fs::read_to_string(removal.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let note = serde_json::json!({ "items": manifest["items"] }).to_string();
+    fs::write(removal.join("restoring.json"), note).unwrap();
+    let place = folder.path().join(CONTAINER);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::rename(removal.join("0"), place).unwrap();
+    let registry = crate::open_at(folder.path(), crate::NOW);
+    assert_eq!(registry.recovery().undone, [id]);
+    let found: Vec<State> = states(&registry).iter().map(|(_, state)| *state).collect();
+    assert_eq!(found, [State::Present, State::Missing, State::Present]);
+    assert_eq!(registry.trash().unwrap(), []);
+    child::assert_sound(registry.catalog_path());
+}
