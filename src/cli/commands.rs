@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::Context;
-use super::examples::with_examples;
+use super::examples::{self, with_examples};
 use super::fail::Failure;
 use super::flags::Global;
 use super::{
@@ -22,7 +22,10 @@ use super::{
     name = "dalsegno",
     version,
     max_term_width = 100,
-    propagate_version = true
+    propagate_version = true,
+    // Behind the flags that are used more: see `Global`.
+    disable_help_flag = true,
+    disable_version_flag = true
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 findings, \
@@ -113,8 +116,42 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(arguments).or_else(|_| {
         // Deferred arguments are missing from help and usage errors: parse again with all of them.
         let mut command = full_command();
+        let arguments = match help_of_help(arguments) {
+            Some(asked) => {
+                command.build();
+                command = command.mut_subcommand("help", |help| {
+                    help.after_help(examples::text(&HELP_EXAMPLES))
+                });
+                asked
+            }
+            None => arguments.to_vec(),
+        };
         let matches = command.try_get_matches_from_mut(arguments)?;
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    })
+}
+
+/// Calls of `help`, for its own help.
+const HELP_EXAMPLES: [&str; 3] = [
+    "dalsegno help",
+    "dalsegno help gc",
+    "dalsegno help trash empty",
+];
+
+/// `help help` for a line that asks for the help of `help` in another way, which clap does not
+/// know.
+fn help_of_help(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let words: Vec<&str> = arguments.iter().map_while(|word| word.to_str()).collect();
+    let is_asked = match words.get(1..)? {
+        // Not below other commands, where the word may be the path of a run.
+        ["help", asked] | ["trash" | "history", "help", asked] => {
+            ["--help", "-h", "help"].contains(asked)
+        }
+        _ => false,
+    };
+    (is_asked && words.len() == arguments.len()).then(|| {
+        let (_, before) = arguments.split_last().expect("three words at least");
+        before.iter().cloned().chain(["help".into()]).collect()
     })
 }
 

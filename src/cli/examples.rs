@@ -16,7 +16,7 @@ const RARE: [&str; 7] = [
 const LAST: usize = 500;
 
 /// Three calls of each command.
-const EXAMPLES: [(&str, [&str; 3]); 27] = [
+const EXAMPLES: [(&str, [&str; 3]); 33] = [
     (
         "init",
         [
@@ -138,6 +138,38 @@ const EXAMPLES: [(&str, [&str; 3]); 27] = [
         ],
     ),
     (
+        "history show",
+        [
+            "dalsegno history show 12",
+            "dalsegno history show 12 --json",
+            "dalsegno --base /data/runs history show 12 --wide",
+        ],
+    ),
+    (
+        "history head",
+        [
+            "dalsegno history head",
+            "dalsegno history head --json",
+            "dalsegno --base /data/runs history head",
+        ],
+    ),
+    (
+        "history verify",
+        [
+            "dalsegno history verify",
+            "dalsegno history verify --json",
+            "dalsegno --base /data/runs history verify",
+        ],
+    ),
+    (
+        "history export",
+        [
+            "dalsegno history export",
+            "dalsegno --base /data/runs history export",
+            "dalsegno history export --quiet",
+        ],
+    ),
+    (
         "undo",
         [
             "dalsegno undo 12",
@@ -158,6 +190,22 @@ const EXAMPLES: [(&str, [&str; 3]); 27] = [
         [
             "dalsegno trash list",
             "dalsegno trash empty --older-than 72h",
+            "dalsegno trash empty 20261128-150812-e26ae9",
+        ],
+    ),
+    (
+        "trash list",
+        [
+            "dalsegno trash list",
+            "dalsegno trash list --json",
+            "dalsegno --base /data/runs trash list --wide",
+        ],
+    ),
+    (
+        "trash empty",
+        [
+            "dalsegno trash empty",
+            "dalsegno trash empty --older-than 72h --yes",
             "dalsegno trash empty 20261128-150812-e26ae9",
         ],
     ),
@@ -236,21 +284,31 @@ const EXAMPLES: [(&str, [&str; 3]); 27] = [
 ];
 
 /// The command of the program, with examples in the help of each command below it.
-pub(super) fn with_examples(mut program: Command) -> Command {
-    for (name, calls) in EXAMPLES {
-        let text = format!("Examples:\n  {}", calls.join("\n  "));
-        program = program.mut_subcommand(name, |command| {
-            let command =
-                command.mut_args(
-                    |argument| match RARE.contains(&argument.get_id().as_str()) {
-                        true => argument.display_order(LAST),
-                        false => argument,
-                    },
-                );
-            command.after_help(text)
-        });
-    }
-    program
+pub(super) fn with_examples(program: Command) -> Command {
+    EXAMPLES.iter().fold(program, |program, (path, calls)| {
+        let names: Vec<&str> = path.split(' ').collect();
+        with_examples_of(program, &names, &text(calls))
+    })
+}
+
+/// Calls as the help of a command ends with them.
+pub(super) fn text(calls: &[&str]) -> String {
+    format!("Examples:\n  {}", calls.join("\n  "))
+}
+
+/// The same command, with a text behind the help of the one below it that `path` leads to.
+fn with_examples_of(command: Command, path: &[&str], text: &str) -> Command {
+    let Some((name, below)) = path.split_first() else {
+        let command =
+            command.mut_args(
+                |argument| match RARE.contains(&argument.get_id().as_str()) {
+                    true => argument.display_order(LAST),
+                    false => argument,
+                },
+            );
+        return command.after_help(text.to_owned());
+    };
+    command.mut_subcommand(name, |command| with_examples_of(command, below, text))
 }
 
 #[cfg(test)]
@@ -279,25 +337,37 @@ mod tests {
 
     #[test]
     fn every_example_is_a_call_of_its_command() {
-        for (name, calls) in EXAMPLES {
+        for (path, calls) in EXAMPLES {
             let different: BTreeSet<&str> = calls.into_iter().collect();
-            assert_eq!(different.len(), 3, "{name}");
+            assert_eq!(different.len(), 3, "{path}");
             for call in calls {
-                let words = words(call);
-                assert!(words.iter().any(|word| word == name), "{call}");
-                let parsed = full_command().try_get_matches_from(&words);
+                let parsed = full_command().try_get_matches_from(words(call));
                 assert!(parsed.is_ok(), "{call}: {}", parsed.unwrap_err());
-                let parsed = parsed.unwrap();
-                assert_eq!(parsed.subcommand_name(), Some(name), "{call}");
+                let mut matches = &parsed.unwrap();
+                for name in path.split(' ') {
+                    let below = matches.subcommand();
+                    assert_eq!(below.map(|(name, _)| name), Some(name), "{call}");
+                    matches = below.unwrap().1;
+                }
             }
+        }
+    }
+
+    /// Paths of the commands below one.
+    fn paths(command: &Command, before: &str, found: &mut BTreeSet<String>) {
+        for below in command.get_subcommands() {
+            let path = format!("{before} {}", below.get_name());
+            let path = path.trim_start();
+            found.insert(path.to_owned());
+            paths(below, path, found);
         }
     }
 
     #[test]
     fn every_command_has_examples() {
-        let program = full_command();
-        let names: BTreeSet<&str> = program.get_subcommands().map(Command::get_name).collect();
-        let with_examples: BTreeSet<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, with_examples);
+        let mut all = BTreeSet::new();
+        paths(&full_command(), "", &mut all);
+        let with_examples = EXAMPLES.iter().map(|(path, _)| (*path).to_owned());
+        assert_eq!(all, with_examples.collect());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 /// The options of every command: which registry, and how to behave.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +42,24 @@ pub(super) struct Global {
     /// Print nothing but errors on stderr
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
+    /// Print help: the whole with --help, a line for each flag with -h
+    #[arg(
+        long,
+        short,
+        action = ArgAction::Help,
+        global = true,
+        help_heading = "Global options"
+    )]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(
+        long,
+        short = 'V',
+        action = ArgAction::Version,
+        global = true,
+        help_heading = "Global options"
+    )]
+    version: Option<bool>,
 }
 
 /// Parses a duration such as `90s`, `72h` or `14d`.

@@ -45,6 +45,7 @@ fn help_of_each_command_names_every_flag() {
         for everywhere in ["--base", "--catalog", "--lock-timeout", "--quiet"] {
             assert!(text.contains(everywhere), "{command} {everywhere}");
         }
+        assert!(text.contains("out| Examples:"), "{command}");
         let name = command.replace(' ', "_");
         assert_transcript!(format!("help_{name}"), text);
     }
@@ -54,6 +55,27 @@ fn help_of_each_command_names_every_flag() {
 fn help_without_a_command_lists_the_commands() {
     let world = World::new();
     assert_transcript!("help", world.transcript("--help\n-h\nlist -h"));
+    let help = world.transcript("help --help");
+    for other in ["help help", "help -h"] {
+        assert_eq!(
+            world.transcript(other).lines().skip(1).collect::<Vec<_>>(),
+            help.lines().skip(1).collect::<Vec<_>>()
+        );
+    }
+    assert_transcript!("help_help", help);
+    let text = world.transcript("trash help --help");
+    assert!(text.contains("Usage: dalsegno trash help"), "{text}");
+    // Flags that are used more come before those of every command.
+    let short = world.transcript("list -h");
+    let flags = short.lines().filter_map(|line| {
+        line.trim_start_matches("out| ")
+            .trim_start()
+            .strip_prefix("--")
+    });
+    assert!(flags.take(1).all(|flag| flag.starts_with("run")), "{short}");
+    // Nothing is asked of a path with such a name.
+    let text = world.transcript("rm help -h");
+    assert!(text.contains("Usage: dalsegno rm"), "{text}");
     // Without a word the help is an error: nothing was done.
     let text = world.say("", &mut world.program());
     assert!(

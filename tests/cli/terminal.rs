@@ -143,7 +143,7 @@ fn list_prints_the_columns_and_the_number_that_were_asked_for() {
         list --columns path --min-size 65B --run er
         list --limit 0 --jsonl
         list --limit 3 --columns container,array
-        list --columns 'RUN,Size,SEALED (UTC),pinned,age_seconds,Chunks There' --limit 1 --run er
+        list --columns 'RUN,Size,SEALED (UTC),pinned,Chunks There' --limit 1 --run er
         list --columns 'size,pinned,chunks_there,chunks' --limit 1 --run er --table
         list --sort 'ON DISK' --columns run,SIZE --limit 1 --table
         list --columns ages
