@@ -4,16 +4,13 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::listing::{Shape, best, options};
-use super::render::{
-    Align, Column, Record, number, or_empty, short_time, total_cells, total_fields,
-};
+use super::listing::{Shape, SumRow};
+use super::render::{Align, Column, Record, number, or_empty, total_cells, total_fields};
 use super::selection::Asked;
-use crate::catalog::{IterationRow, ParseSummaryKeyError, SummaryKey};
+use crate::catalog::{IterationRow, SummaryOptions};
 use crate::error::Result as LibraryResult;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -152,8 +149,7 @@ fn complete_cell(row: &IterationRow) -> String {
     words.to_owned()
 }
 
-impl Listed for IterationRow {
-    type Key = SummaryKey<Self>;
+impl SumRow for IterationRow {
     const NOUN: &'static str = "iteration";
     const HEADINGS: &'static [(&'static str, &'static str)] = &[
         ("size", "bytes"),
@@ -167,15 +163,6 @@ impl Listed for IterationRow {
          of arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
          iteration, datasets, outputs, predictions, others, size, files, chunks, complete, missing";
 
-    fn key(text: &str) -> Result<SummaryKey<Self>, String> {
-        text.parse()
-            .map_err(|error: ParseSummaryKeyError| error.to_string())
-    }
-
-    fn metric(text: &str) -> Result<String, String> {
-        best(text)
-    }
-
     fn align(field: &str) -> Align {
         match field {
             "run" => Align::Text,
@@ -185,42 +172,35 @@ impl Listed for IterationRow {
         }
     }
 
-    fn cell(&self, field: &str) -> Option<String> {
-        let [bytes, files] = total_cells(&self.total);
+    fn own_cell(&self, field: &str) -> Option<String> {
         Some(match field {
-            "bytes" => bytes,
-            "files" => files,
             "datasets" => datasets_cell(self),
             "chunks_there" => chunks_cell(self),
             "complete" => complete_cell(self),
-            "last_written_at" => short_time(self.last_written_at),
+            "outputs" => number(self.outputs),
+            "predictions" => number(self.predictions),
+            "others" => number(self.others),
+            "damaged" => number(self.damaged),
+            "sealed" => number(self.sealed),
             _ => return None,
         })
     }
 
-    fn dated(&self) -> Timestamp {
+    fn total(&self) -> &Total {
+        &self.total
+    }
+
+    fn last_written_at(&self) -> Timestamp {
         self.last_written_at
     }
 
-    fn score(&self, _: &Scores, metric: &str) -> Option<f64> {
-        self.scores.get(metric).map(|score| score.0)
-    }
-
-    fn scores(_: &Registry, _: &Filter, _: &[String]) -> Result<Scores, Failure> {
-        Ok(Scores::default())
-    }
-
-    fn add_to(&self, total: &mut Total) {
-        total.merge(self.total);
-    }
-
-    fn each(
+    fn read(
         registry: &Registry,
         filter: &Filter,
-        wanted: Wanted<SummaryKey<Self>>,
+        options: &SummaryOptions<Self>,
         each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
     ) -> LibraryResult<()> {
-        registry.iterations_by(filter, &options(wanted), each)
+        registry.iterations_by(filter, options, each)
     }
 }
 

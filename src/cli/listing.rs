@@ -5,14 +5,16 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use super::columns::{Chosen, ChosenRows, Listed, Wanted, column, sort_key};
+use super::columns::{Chosen, ChosenRows, Listed, Scores, Wanted, column, sort_key};
 use super::complete;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
-use super::render::{count, total_text};
+use super::render::{Align, Record, count, short_time, total_cells, total_text};
 use super::selection::Asked;
-use crate::catalog::{Summary, SummaryKey, SummaryOptions};
+use crate::catalog::{ParseSummaryKeyError, Summary, SummaryKey, SummaryOptions};
+use crate::error::Result as LibraryResult;
+use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::order::Order;
 use crate::model::size::{ByteCount, Total};
@@ -134,18 +136,102 @@ impl<R: Listed> Shape<R> {
     }
 }
 
-/// What the library is asked for.
-pub(super) fn options<R: Summary>(wanted: Wanted<SummaryKey<R>>) -> SummaryOptions<R> {
-    // Parsed once before, when the arguments were.
-    let metrics = wanted.metrics.iter().filter_map(|text| text.parse().ok());
-    SummaryOptions::default()
-        .order(wanted.order)
-        .pinned(wanted.pinned)
-        .scores(metrics)
+/// A row of sums: what `runs` and `iterations` do in the same way. [`Listed`] follows from it.
+pub(super) trait SumRow: Summary + Record {
+    /// What one of them is called.
+    const NOUN: &'static str;
+    /// Headings of fields that have another name.
+    const HEADINGS: &'static [(&'static str, &'static str)];
+    /// Help of `--sort`.
+    const SORT: &'static str;
+    /// Help of `--columns`.
+    const CHOOSE: &'static str;
+
+    /// How the cells of a field are aligned.
+    fn align(field: &str) -> Align;
+
+    /// A field for people, of those that only this row has; `None` if it is as in TSV.
+    fn own_cell(&self, field: &str) -> Option<String>;
+
+    /// Bytes and files of its arrays.
+    fn total(&self) -> &Total;
+
+    /// When the newest of its arrays was written.
+    fn last_written_at(&self) -> Timestamp;
+
+    /// Passes the rows of a selection to `each`, until it breaks.
+    fn read(
+        registry: &Registry,
+        filter: &Filter,
+        options: &SummaryOptions<Self>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()>;
+}
+
+impl<R: SumRow> Listed for R {
+    type Key = SummaryKey<R>;
+    const NOUN: &'static str = <R as SumRow>::NOUN;
+    const HEADINGS: &'static [(&'static str, &'static str)] = <R as SumRow>::HEADINGS;
+    const SORT: &'static str = <R as SumRow>::SORT;
+    const CHOOSE: &'static str = <R as SumRow>::CHOOSE;
+
+    fn key(text: &str) -> Result<SummaryKey<R>, String> {
+        text.parse()
+            .map_err(|error: ParseSummaryKeyError| error.to_string())
+    }
+
+    fn metric(text: &str) -> Result<String, String> {
+        best(text)
+    }
+
+    fn align(field: &str) -> Align {
+        <R as SumRow>::align(field)
+    }
+
+    fn cell(&self, field: &str) -> Option<String> {
+        let [bytes, files] = total_cells(self.total());
+        match field {
+            "bytes" => Some(bytes),
+            "files" => Some(files),
+            "last_written_at" => Some(short_time(self.last_written_at())),
+            _ => self.own_cell(field),
+        }
+    }
+
+    fn dated(&self) -> Timestamp {
+        self.last_written_at()
+    }
+
+    fn score(&self, _: &Scores, metric: &str) -> Option<f64> {
+        Summary::score(self, &metric.parse().ok()?)
+    }
+
+    fn scores(_: &Registry, _: &Filter, _: &[String]) -> Result<Scores, Failure> {
+        Ok(Scores::default())
+    }
+
+    fn add_to(&self, total: &mut Total) {
+        total.merge(*self.total());
+    }
+
+    fn each(
+        registry: &Registry,
+        filter: &Filter,
+        wanted: Wanted<SummaryKey<R>>,
+        each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
+    ) -> LibraryResult<()> {
+        // Parsed once before, when the arguments were.
+        let metrics = wanted.metrics.iter().filter_map(|text| text.parse().ok());
+        let options = SummaryOptions::default()
+            .order(wanted.order)
+            .pinned(wanted.pinned)
+            .scores(metrics);
+        R::read(registry, filter, &options, each)
+    }
 }
 
 /// The metric of a best score, with its direction.
-pub(super) fn best(text: &str) -> Result<String, String> {
+fn best(text: &str) -> Result<String, String> {
     let metric = text.parse::<Metric>();
     metric
         .map(|metric| metric.to_string())

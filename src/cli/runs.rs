@@ -4,16 +4,15 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use super::columns::{Listed, Scores, Wanted};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::listing::{Shape, best, options};
+use super::listing::{Shape, SumRow};
 use super::render::{
     Align, Column, Record, number, or_dash, or_empty, short_time, total_cells, total_fields,
 };
 use super::selection::Asked;
-use crate::catalog::{ParseSummaryKeyError, RunRow, SummaryKey};
+use crate::catalog::{RunRow, SummaryOptions};
 use crate::error::Result as LibraryResult;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -118,8 +117,7 @@ impl Record for RunRow {
     }
 }
 
-impl Listed for RunRow {
-    type Key = SummaryKey<Self>;
+impl SumRow for RunRow {
     const NOUN: &'static str = "run";
     const HEADINGS: &'static [(&'static str, &'static str)] = &[
         ("size", "bytes"),
@@ -133,15 +131,6 @@ impl Listed for RunRow {
          arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
          iterations, last, present, reserved, missing, damaged, size, files, written";
 
-    fn key(text: &str) -> Result<SummaryKey<Self>, String> {
-        text.parse()
-            .map_err(|error: ParseSummaryKeyError| error.to_string())
-    }
-
-    fn metric(text: &str) -> Result<String, String> {
-        best(text)
-    }
-
     fn align(field: &str) -> Align {
         match field {
             "run" => Align::Text,
@@ -150,39 +139,33 @@ impl Listed for RunRow {
         }
     }
 
-    fn cell(&self, field: &str) -> Option<String> {
-        let [bytes, files] = total_cells(&self.total);
+    fn own_cell(&self, field: &str) -> Option<String> {
         Some(match field {
-            "bytes" => bytes,
-            "files" => files,
-            "last_written_at" => short_time(self.last_written_at),
+            "iterations" => number(self.iterations),
+            "present" => number(self.present),
+            "reserved" => number(self.reserved),
+            "missing" => number(self.missing),
+            "damaged" => number(self.damaged),
+            "sealed" => number(self.sealed),
             _ => return None,
         })
     }
 
-    fn dated(&self) -> Timestamp {
+    fn total(&self) -> &Total {
+        &self.total
+    }
+
+    fn last_written_at(&self) -> Timestamp {
         self.last_written_at
     }
 
-    fn score(&self, _: &Scores, metric: &str) -> Option<f64> {
-        self.scores.get(metric).map(|score| score.0)
-    }
-
-    fn scores(_: &Registry, _: &Filter, _: &[String]) -> Result<Scores, Failure> {
-        Ok(Scores::default())
-    }
-
-    fn add_to(&self, total: &mut Total) {
-        total.merge(self.total);
-    }
-
-    fn each(
+    fn read(
         registry: &Registry,
         filter: &Filter,
-        wanted: Wanted<SummaryKey<Self>>,
+        options: &SummaryOptions<Self>,
         each: impl FnMut(Self) -> LibraryResult<ControlFlow<()>>,
     ) -> LibraryResult<()> {
-        registry.runs_by(filter, &options(wanted), each)
+        registry.runs_by(filter, options, each)
     }
 }
 

@@ -2,14 +2,12 @@
 
 use serde::Serialize;
 
-use super::summary::{self, NOTHING, reasons};
-use crate::cli::artifacts::container_cell;
+use super::summary::{self, NOTHING, about, reasons};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::render::{
-    self, Align, Column, Record, Rows, count, or_dash, or_empty, short_age, size_cells,
-    size_fields, total_text,
+    self, Align, Column, Record, Rows, count, or_empty, size_fields, total_text,
 };
 use crate::model::clock::Timestamp;
 use crate::ops::gc::GcPlan;
@@ -47,21 +45,9 @@ impl Record for PlanLine {
     ];
 
     fn cells(&self) -> Vec<String> {
-        let key = &self.artifact.key;
-        let [bytes, files] = size_cells(self.artifact.size);
-        vec![
-            key.run().to_string(),
-            or_dash(key.iteration()),
-            key.kind().to_string(),
-            container_cell(key),
-            or_dash(key.dataset()),
-            or_dash(key.parameters()),
-            or_dash(self.age.map(short_age)),
-            bytes,
-            files,
-            word(self.decision).to_owned(),
-            reasons(self),
-        ]
+        let mut cells = about(self);
+        cells.extend([word(self.decision).to_owned(), reasons(self)]);
+        cells
     }
 
     fn fields(&self) -> Vec<String> {

@@ -87,12 +87,18 @@ pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
     let heads = Heads::new(GOING, &["FILES", "AGE", "SIZE", "KIND"]);
     let mut rows = Rows::with(context, Format::Table, "lines", heads, &[""; 0])?;
     for line in plan.removed() {
-        rows.write(&(), || going(line), Vec::new)?;
+        let cells = || {
+            let mut cells = about(line);
+            cells.push(reasons(line));
+            cells
+        };
+        rows.write(&(), cells, Vec::new)?;
     }
     rows.finish(NOTHING).map(|_| ())
 }
 
-fn going(line: &PlanLine) -> Vec<String> {
+/// What a line is about, by the columns that the tables of a plan begin with.
+pub(super) fn about(line: &PlanLine) -> Vec<String> {
     let key = &line.artifact.key;
     let [bytes, files] = size_cells(line.artifact.size);
     vec![
@@ -105,7 +111,6 @@ fn going(line: &PlanLine) -> Vec<String> {
         or_dash(line.age.map(short_age)),
         bytes,
         files,
-        reasons(line),
     ]
 }
 
