@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, statat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::marker::{self, MARKERS, MarkerError, Memory};
@@ -58,10 +58,7 @@ pub fn trashed_written_at(
     at: &Path,
     kind: Kind,
 ) -> Result<Option<Timestamp>, StorageError> {
-    let path = match part.as_os_str().is_empty() {
-        true => PathBuf::from(item.to_string()),
-        false => Path::new(&item.to_string()).join(part),
-    };
+    let path = path_in_trash(item, part);
     let full = folder.path().join(&path);
     let reading = |errno: Errno| StorageError::io("reading", &full, errno);
     if kind.is_file() {
@@ -95,17 +92,25 @@ pub fn is_in_trash(
     at: &Path,
     kind: Kind,
 ) -> Result<bool, StorageError> {
-    if !kind.is_file() {
-        let Some(inner) = folder.part(item, part)? else {
-            return Ok(false);
-        };
-        // Without reading it: a container may have 100,000 arrays.
-        let has = |name| statat(&inner, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        if kind.is_container() || MARKERS.iter().any(|(_, name)| has(*name)) {
-            return Ok(true);
-        }
+    if kind.is_container() {
+        return Ok(folder.part(item, part)?.is_some());
+    }
+    // Metadata is looked for and not read: a container may have 100,000 arrays.
+    let path = path_in_trash(item, part);
+    let has = |name| stat_below(&folder.fd, path.join(name)).is_ok();
+    if !kind.is_file() && MARKERS.iter().any(|(_, name)| has(*name)) {
+        return Ok(true);
     }
     Ok(trashed_written_at(folder, item, part, at, kind)?.is_some())
+}
+
+/// Path of a part of an item in the folder of its removal.
+fn path_in_trash(item: u32, part: &Path) -> PathBuf {
+    let item = PathBuf::from(item.to_string());
+    match part.as_os_str().is_empty() {
+        true => item,
+        false => item.join(part),
+    }
 }
 
 /// Length of the file at `path`; `None` if there is no file, or it cannot be looked at.
