@@ -175,6 +175,11 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         if missing > 0 {
             let missing = number(missing);
             context.warn(&format!("not recorded: {missing} of these scores"));
+            let metrics = scores.iter().map(|score| score.metric.as_str().into());
+            let metrics: Vec<Pattern> = metrics.collect();
+            for unmatched in registry.unmatched_metrics(&metrics)? {
+                context.warn(&unmatched.to_string());
+            }
         }
         return match format {
             // Rows would be scores, and these are gone. Only a document can hold the number.
@@ -282,16 +287,26 @@ fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(),
             return note(context, &inbox, scores, format);
         }
     };
-    let mut unknown: Vec<String> = scores
-        .iter()
-        .zip(&known)
-        .filter(|(_, known)| !**known)
-        .map(|(score, _)| format!("run {}, iteration {}", score.run, score.iteration))
+    let unknown = scores.iter().zip(&known).filter(|(_, known)| !**known);
+    let mut unknown: Vec<(&RunName, i64)> = unknown
+        .map(|(score, _)| (&score.run, score.iteration))
         .collect();
     // Scores of one iteration are next to each other, in a file too.
     unknown.dedup();
-    for place in unknown.iter().take(MOST_NAMES) {
-        context.warn(&format!("no artifact is recorded for {place}"));
+    for (run, iteration) in unknown.iter().take(MOST_NAMES) {
+        let of = Filter::default()
+            .runs([run.as_str()])
+            .iterations([IterationRange::from(*iteration)]);
+        let unmatched = registry.unmatched(&of)?.into_iter();
+        let near = unmatched
+            .filter(|unmatched| unmatched.part == "iteration")
+            .find_map(|unmatched| unmatched.nearest);
+        let near = near.map_or(String::new(), |near| {
+            format!("; iterations near {iteration}: {near}")
+        });
+        context.warn(&format!(
+            "no artifact is recorded for run {run}, iteration {iteration}{near}"
+        ));
     }
     // A run without any artifact may be a mistyped one.
     let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();

@@ -114,6 +114,20 @@ fn what_is_most_likely_wrong_is_said_first() {
     assert!(text.contains("error[pin-without-reason]"), "{text}");
     let text = world.transcript("pin --list --table");
     assert!(text.contains("nothing is pinned"), "{text}");
+    for rules in ["", "--keep-best 1 --metric voi", "--keep-last 0"] {
+        let text = world.transcript(&format!("gc --run mitoo {rules}"));
+        let warned = text.find("did you mean \"mito\"?");
+        assert!(warned.is_some(), "{text}");
+        assert!(warned < text.find("error[policy-"), "{text}");
+    }
+    world.transcript("score --run mito --iteration 1000 voi=0.5 --quiet");
+    let text = world.transcript("score --run mito --iteration 1100 voi=0.5");
+    assert!(text.contains("iterations near 1100: 1000, 9000"), "{text}");
+    let text = world.transcript("score --run mito --iteration 1000 voii --remove");
+    assert!(
+        text.contains("no metric \"voii\"; did you mean \"voi\"?"),
+        "{text}"
+    );
 }
 
 #[test]

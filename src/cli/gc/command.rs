@@ -122,14 +122,23 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     // Read once the registry is open, because its configuration has the named policies.
     let rules = |registry: &Registry| {
         let filter = command.asked.narrowed(filter.clone(), context, registry)?;
-        command.rules.read(&filter, age, registry)
+        let read = command.rules.read(&filter, age, registry);
+        read.or_else(|failure| {
+            // A mistyped name first: rules about nothing are mended in vain.
+            context.say_unmatched(registry, &filter)?;
+            Err(failure)
+        })
     };
     let (registry, request, partly) = open(context, command, &rules)?;
     let filter = command.asked.narrowed(filter.clone(), context, &registry)?;
     if let Some(path) = &command.explain {
         return explain::explain(context, &registry, &request, path, command.output);
     }
-    let plan = context.waiting("planning", || registry.plan_gc(&request))?;
+    let plan = context.waiting("planning", || registry.plan_gc(&request));
+    if plan.is_err() {
+        context.say_unmatched(&registry, &filter)?;
+    }
+    let plan = plan?;
     if plan.plan.lines.is_empty() && !filter.is_all() && !registry.names_any(&filter)? {
         let nothing = context.nothing_selected(&registry, &filter, "nothing was removed")?;
         // A path that names nothing fails in a plan too.
