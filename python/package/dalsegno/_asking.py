@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-def _order(sort: Optional[str], reverse: bool) -> Tuple[Optional[str], bool]:
+def _shape(
+    sort: Optional[str], reverse: bool, limit: Optional[int]
+) -> Tuple[Optional[str], bool, Optional[int]]:
+    """In which order rows come, and how many at most."""
     if reverse and sort is None:
         raise ValueError("reverse is about sort; name what to sort by")
-    return sort, reverse
+    return sort, reverse, arguments.count(limit, what="limit")
 
 
 class Asking(Core):
@@ -72,22 +75,21 @@ class Asking(Core):
         Raises:
             ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
         """
-        order = _order(sort, reverse)
-        most = arguments.count(limit, what="limit")
+        by, high_first, most = _shape(sort, reverse, limit)
         # Rows are read later; this raises for a wrong argument in this call.
         self._native.check(self._selection(selection), sort)
         wanted = self._refreshed(selection, refresh)
         if sort is not None:
             return Listing(
                 [""],
-                lambda _, left: self._native.select(wanted, *order, left),
+                lambda _, left: self._native.select(wanted, by, high_first, left),
                 lambda: {"": sum(self._native.counts(wanted).values())},
                 most,
             )
         runs = self._native.run_names(wanted["run"])
         return Listing(
             runs,
-            lambda run, left: self._native.select({**wanted, "run": [run]}, *order, left),
+            lambda run, left: self._native.select({**wanted, "run": [run]}, by, high_first, left),
             lambda: self._native.counts(wanted),
             most,
         )
@@ -115,10 +117,9 @@ class Asking(Core):
         Raises:
             ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
         """
-        order = _order(sort, reverse)
-        most = arguments.count(limit, what="limit")
+        shape = _shape(sort, reverse, limit)
         wanted = self._refreshed(selection, refresh)
-        return rows(Iteration, self._native.iterations(wanted, *order, most))
+        return rows(Iteration, self._native.iterations(wanted, *shape))
 
     @arguments.selecting
     def runs(
@@ -139,10 +140,9 @@ class Asking(Core):
         Raises:
             ValueError: They cannot be sorted by that, or ``reverse`` is given without ``sort``.
         """
-        order = _order(sort, reverse)
-        most = arguments.count(limit, what="limit")
+        shape = _shape(sort, reverse, limit)
         wanted = self._refreshed(selection, refresh)
-        return rows(Run, self._native.runs(wanted, *order, most))
+        return rows(Run, self._native.runs(wanted, *shape))
 
     @arguments.selecting
     def du(
