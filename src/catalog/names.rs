@@ -41,6 +41,25 @@ pub(super) const PARAMETERS: &str = "SELECT parameters.text FROM parameters \
 pub(super) const PINS: &str = "SELECT pin.name FROM pin \
      WHERE pin.name >= ?1 AND pin.name < ?2 ORDER BY pin.name LIMIT ?3";
 
+/// Names of a selection that are read; more would fill a screen.
+#[cfg(feature = "cli")]
+const FEW: usize = 1_000;
+
+/// The dataset `?1`.
+#[cfg(feature = "cli")]
+pub(super) const DATASET: &str = "SELECT dataset.name FROM dataset WHERE dataset.id = ?1";
+/// The parameters `?1`.
+#[cfg(feature = "cli")]
+pub(super) const TEXT: &str = "SELECT parameters.text FROM parameters WHERE parameters.id = ?1";
+/// Numbers and names of datasets from `?1` to `?2`.
+#[cfg(feature = "cli")]
+pub(super) const DATASETS_IN_ORDER: &str = "SELECT dataset.id, dataset.name FROM dataset \
+     WHERE dataset.name >= ?1 AND dataset.name < ?2 ORDER BY dataset.name";
+/// Numbers and texts of parameters from `?1` to `?2`.
+#[cfg(feature = "cli")]
+pub(super) const PARAMETERS_IN_ORDER: &str = "SELECT parameters.id, parameters.text FROM parameters \
+     WHERE parameters.text >= ?1 AND parameters.text < ?2 ORDER BY parameters.text";
+
 /// The iteration of the run `?1` that comes after `?2`.
 #[cfg(feature = "cli")]
 pub(super) const NEXT_ITERATION: &str = "SELECT min(a.iteration) FROM artifact AS a \
@@ -66,14 +85,18 @@ impl NameOf {
     }
 }
 
-/// The different values that artifacts of a selection have in a column.
+/// The different values that artifacts of a selection have in a column of theirs.
 #[cfg(feature = "cli")]
 fn selected(column: &str, filter: &Filter, now: Timestamp) -> Query {
     let Query { sql, values } = query::conditions(filter, now);
+    // Without the tables of names, the index alone answers.
+    let names = match filter.datasets.is_empty() && filter.parameters.is_empty() {
+        true => "",
+        false => names!(),
+    };
     let sql = format!(
-        "SELECT DISTINCT {column} FROM run CROSS JOIN artifact AS a ON a.run_id = run.id {} \
-         WHERE 1{sql}",
-        names!()
+        "SELECT DISTINCT a.{column} FROM run CROSS JOIN artifact AS a ON a.run_id = run.id {names} \
+         WHERE a.{column} IS NOT NULL{sql}"
     );
     Query { sql, values }
 }
@@ -108,18 +131,35 @@ impl Catalog {
         filter: &Filter,
         now: Timestamp,
     ) -> Result<Vec<String>, CatalogError> {
-        let column = match of {
-            NameOf::Dataset => "dataset.name",
-            NameOf::Parameters => "parameters.text",
+        let (column, by_id, in_order) = match of {
+            NameOf::Dataset => ("dataset_id", DATASET, DATASETS_IN_ORDER),
+            NameOf::Parameters => ("parameters_id", TEXT, PARAMETERS_IN_ORDER),
             NameOf::Run | NameOf::Pin => return self.names(of, start),
         };
-        let mut query = selected(column, filter, now);
-        // The `+` keeps names from being the outer loop: every row of the catalog would be read.
-        let bounds = format!(" AND +{column} >= ? AND +{column} < ? ORDER BY 1 LIMIT {MOST}");
-        query.sql.push_str(&bounds);
+        let ids: Vec<i64> = self.listed(&selected(column, filter, now))?;
+        let ids: BTreeSet<i64> = ids.into_iter().collect();
         let end = format!("{start}{}", char::MAX);
-        query.values.extend([start.to_owned().into(), end.into()]);
-        self.listed(&query)
+        self.read("listing names", |connection| {
+            if ids.len() <= FEW {
+                let mut name = connection.prepare_cached(by_id)?;
+                let names = ids.iter().map(|id| name.query_row([id], |row| row.get(0)));
+                let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+                names.retain(|name| name.starts_with(start));
+                names.sort_unstable();
+                return Ok(names);
+            }
+            // By name, until there are enough: looking each up and sorting takes longer.
+            let mut names = connection.prepare_cached(in_order)?;
+            let names = names.query_map(params![start, end], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get(1)?))
+            })?;
+            let is_selected = |named: &rusqlite::Result<(i64, String)>| match named {
+                Ok((id, _)) => ids.contains(id),
+                Err(_) => true,
+            };
+            let names = names.filter(is_selected).take(FEW);
+            names.map(|named| named.map(|(_, name)| name)).collect()
+        })
     }
 
     /// Gives the kinds that artifacts of a selection have, checkpoints too.
@@ -133,7 +173,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Vec<Kind>, CatalogError> {
         let filter = filter.clone().kinds(Kind::ALL);
-        let numbers: Vec<i64> = self.listed(&selected("a.kind_id", &filter, now))?;
+        let numbers: Vec<i64> = self.listed(&selected("kind_id", &filter, now))?;
         let mut kinds: Vec<Kind> = numbers.into_iter().filter_map(rows::kind_of).collect();
         kinds.sort_unstable();
         Ok(kinds)

@@ -151,7 +151,19 @@ pub fn fixed() -> Vec<(&'static str, String)> {
     ];
     all.push(("history::by_id", history::by_id()));
     #[cfg(feature = "cli")]
-    all.push(("names::NEXT_ITERATION", names::NEXT_ITERATION.to_owned()));
+    all.extend([
+        ("names::NEXT_ITERATION", names::NEXT_ITERATION.to_owned()),
+        ("names::DATASET", names::DATASET.to_owned()),
+        ("names::TEXT", names::TEXT.to_owned()),
+        (
+            "names::DATASETS_IN_ORDER",
+            names::DATASETS_IN_ORDER.to_owned(),
+        ),
+        (
+            "names::PARAMETERS_IN_ORDER",
+            names::PARAMETERS_IN_ORDER.to_owned(),
+        ),
+    ]);
     all.push(("query::names_run", query::names_run(true)));
     all.push(("removals::open_removals", removals::open_removals()));
     all.push(("removals::removal_by_id", removals::removal_by_id()));
