@@ -800,6 +800,88 @@ fn what_was_pinned_until_its_old_name_was_written_again_stays() {
     }
 }
 
+/// Moves folders by hand, from and to.
+type Moves = &'static [(&'static str, &'static str)];
+
+#[test]
+fn pinned_data_stays_when_folders_were_exchanged_and_looked_at() {
+    const ROTATED: Moves = &[
+        ("r/a.zarr/1", "t"),
+        ("r/a.zarr/2", "r/a.zarr/1"),
+        ("r/a.zarr/3", "r/a.zarr/2"),
+        ("t", "r/a.zarr/3"),
+    ];
+    let exchanged: [(Moves, &str); 5] = [
+        (
+            &[
+                ("r/a.zarr/1", "t"),
+                ("r/a.zarr/2", "r/a.zarr/1"),
+                ("t", "r/a.zarr/2"),
+            ],
+            "r/a.zarr/2/v/prediction",
+        ),
+        (
+            &[
+                ("r/a.zarr/1/v/prediction", "t"),
+                ("r/a.zarr/2/v/prediction", "r/a.zarr/1/v/prediction"),
+                ("t", "r/a.zarr/2/v/prediction"),
+            ],
+            "r/a.zarr/2/v/prediction",
+        ),
+        (
+            &[
+                ("r/a.zarr", "t"),
+                ("r/b.zarr", "r/a.zarr"),
+                ("t", "r/b.zarr"),
+            ],
+            "r/b.zarr/1/v/prediction",
+        ),
+        (
+            &[
+                ("r/a.zarr/1", "t"),
+                ("r/b.zarr/1", "r/a.zarr/1"),
+                ("t", "r/b.zarr/1"),
+            ],
+            "r/b.zarr/1/v/prediction",
+        ),
+        (ROTATED, "r/a.zarr/3/v/prediction"),
+    ];
+    for (moves, now_at) in exchanged {
+        let folder = tempfile::tempdir().unwrap();
+        let mut seconds = 100;
+        for container in ["a.zarr", "b.zarr"] {
+            for iteration in 1..=3 {
+                seconds += 1;
+                let path = format!("r/{container}/{iteration}/v/prediction");
+                write_at(folder.path(), &path, seconds);
+            }
+        }
+        let registry = Registry::create(folder.path()).unwrap();
+        scan(&registry);
+        let name = "p".parse().unwrap();
+        let mut first = registry.select(&Filter::default()).unwrap();
+        first.retain(|row| row.location().path() == "r/a.zarr/1/v/prediction");
+        registry
+            .pin(&name, Some("figure"), &PinSelection::Artifacts(first))
+            .unwrap();
+        for (from, to) in moves {
+            mv(folder.path(), from, to);
+        }
+        scan(&registry);
+        let target = Target::Path(now_at.into());
+        let removed = registry.remove_target(&target, &RemoveOptions::default(), &Silent);
+        assert_eq!(removed.unwrap_err().code(), "pinned-elsewhere", "{moves:?}");
+        // All that is not pinned may go, and nothing else.
+        let options = RemoveOptions::default().keep_going(true);
+        registry
+            .remove_many(&Filter::default(), &options, &Silent)
+            .unwrap();
+        let arrays = registry.select(&Filter::default()).unwrap();
+        let left: Vec<String> = arrays.iter().map(|row| row.location().path()).collect();
+        assert_eq!(left, ["r/a.zarr/1/v/prediction", now_at], "{moves:?}");
+    }
+}
+
 #[test]
 fn in_a_tree_of_one_time_data_that_was_written_over_binds_no_other_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::CatalogError;
 use super::lookup::BY_ID;
-use super::places::{self, PinnedPlace};
+use super::places::{self, HAD_OTHER_TIME, PinnedPlace};
 use super::removals::Change;
 use super::rename::PINS_OF_RUN;
 use super::rows;
@@ -118,6 +118,17 @@ impl PinView<'_> {
                 place.into_iter().for_each(&mut each);
                 Ok::<_, CatalogError>(ControlFlow::Continue(()))
             })
+    }
+
+    /// Whether a row had data of another time before, by the history.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn had_other_time(&self, id: ArtifactId, time: Timestamp) -> Result<bool, CatalogError> {
+        self.connection
+            .prepare_cached(HAD_OTHER_TIME)
+            .and_then(|mut statement| statement.query_row(params![id.0, time.0], |row| row.get(0)))
+            .map_err(|error| self.catalog.sql("reading history", error))
     }
 
     /// The names of the pins that bind a row.

@@ -57,6 +57,10 @@ pub struct PinnedPlace {
     pub is_earlier: bool,
 }
 
+/// Whether a row ever said that its data is of another time.
+pub(super) const HAD_OTHER_TIME: &str = "SELECT EXISTS (SELECT 1 FROM image \
+     WHERE artifact_id = ?1 AND side = 0 AND written_at IS NOT NULL AND written_at <> ?2)";
+
 /// Places of present rows, at most as many as the last value says.
 pub(super) fn present(filter: &Filter, now: Timestamp, most: u64) -> Query {
     let Query {

@@ -96,6 +96,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PINS_OF,
         pins::PIN_BY_NAME,
         pins::SCOPES,
+        places::HAD_OTHER_TIME,
         places::RECORDED_BELOW,
         known::KNOWN,
         places::LAST_ROW,

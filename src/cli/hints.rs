@@ -350,7 +350,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         }
         Hint::RepairMoved => {
             "if it was renamed by hand, rows, pins and scores follow with: dalsegno verify --repair; \
-             if its old name was written again, pin the new one: dalsegno pin NAME PATH"
+             if its old name was written again, pin the new one: dalsegno pin NAME PATH; in rm, \
+             --force-pinned removes it all the same"
         }
         Hint::CorrectScores => "correct the line; no score was recorded",
         Hint::GivePlanFile => "give a file that dalsegno gc --plan-out wrote",

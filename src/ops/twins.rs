@@ -247,21 +247,24 @@ impl<T> Given<'_, T> {
     /// Whether what is at its path, of this time, may have been another row's when that was recorded.
     /// Data that a row has had since then is its own, unless it is at the same place in another run:
     /// many files may have one time, as those of an archive do.
-    fn may_be_of(&self, place: &PinnedPlace) -> bool {
-        self.row.is_none_or(|row| {
-            if place.is_earlier {
-                // Its path was written again since, so a row of the same scan may be of a tree in
-                // which all files have one time.
-                return row.recorded_at > place.recorded_at;
-            }
-            let in_run = self.path.strip_prefix(row.key.run().as_str());
-            if in_run.is_some_and(|in_run| place.path.ends_with(in_run)) {
-                return true;
-            }
-            let is_later = row.origin == Origin::Scanned
-                && (row.recorded_at, row.id) > (place.recorded_at, place.id);
-            is_later || row.written_at != Some(place.written_at)
-        })
+    fn may_be_of(&self, pins: &PinView<'_>, place: &PinnedPlace) -> Result<bool, CatalogError> {
+        let Some(row) = self.row else {
+            return Ok(true);
+        };
+        if place.is_earlier {
+            // In a tree of one time a row has that time from the first on; data that was moved to
+            // its path came later.
+            return Ok(row.recorded_at > place.recorded_at
+                || row.written_at != Some(place.written_at)
+                || pins.had_other_time(row.id, place.written_at)?);
+        }
+        let in_run = self.path.strip_prefix(row.key.run().as_str());
+        if in_run.is_some_and(|in_run| place.path.ends_with(in_run)) {
+            return Ok(true);
+        }
+        let is_later = row.origin == Origin::Scanned
+            && (row.recorded_at, row.id) > (place.recorded_at, place.id);
+        Ok(is_later || row.written_at != Some(place.written_at))
     }
 }
 
@@ -303,7 +306,7 @@ pub(crate) fn of_pinned_rows<'a, T>(
         for (number, one) in alike.iter().flat_map(|all| all.iter()).enumerate() {
             at_home |= one.path == place.path;
             if one.kind.is_file() == place.kind.is_file()
-                && one.may_be_of(&place)
+                && one.may_be_of(pins, &place)?
                 && has_bytes(base, place.kind, place.bytes, &one.path)
             {
                 fits.push(number);

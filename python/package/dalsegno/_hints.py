@@ -158,7 +158,8 @@ WORDS: dict[str, str] = {
     ),
     "repair-moved": (
         "if it was renamed by hand, rows, pins and scores follow with verify(repair=True); if its "
-        "old name was written again, pin the new one with pin()"
+        "old name was written again, pin the new one with pin(); force_pinned=True removes it all "
+        "the same"
     ),
     "correct-scores": "correct the line; no score was recorded",
     "give-plan-file": ("give the text that to_json() of a plan returned"),
