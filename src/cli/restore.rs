@@ -138,9 +138,12 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     }
 }
 
-/// Says what stays in the trash, and what to do about what is in its way.
+/// Says what stays in the trash, and what to do about what is in its way; then what is lost, which
+/// nothing is in the way of.
 pub(super) fn say_left(context: &Context, registry: &Registry, skipped: &[Skipped]) {
-    warn_skipped(context, skipped);
+    let (lost, skipped): (Vec<Skipped>, Vec<Skipped>) =
+        skipped.iter().cloned().partition(|one| one.code == LOST);
+    warn_skipped(context, &skipped);
     let occupied = skipped.iter().filter(|one| one.code == "occupied");
     for one in occupied.take(MOST_NAMES) {
         // What is asked for the words alone must not end the command.
@@ -158,6 +161,7 @@ pub(super) fn say_left(context: &Context, registry: &Registry, skipped: &[Skippe
     if skipped.iter().any(|one| in_the_way.contains(&one.code)) {
         context.say("  next: move away what is in the way, then restore it again");
     }
+    warn_skipped(context, &lost);
 }
 
 /// Says what became of the rows of what was deleted in the trash by hand.
@@ -170,7 +174,8 @@ pub(super) fn say_lost(context: &Context, skipped: &[Skipped]) {
             format!("{lost} were deleted in the trash; their rows are back as missing")
         }
     };
-    let next = "see: dalsegno list --state missing; remove such a row with: dalsegno rm PATH";
+    let next = "if it was moved away, move it to its old path; see: dalsegno list --state missing; \
+                remove such a row with: dalsegno rm PATH";
     context.say(&format!("{lost}; {}", context.with_base(next)));
 }
 

@@ -521,6 +521,13 @@ fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
         said.contains("was deleted in the trash") && said.contains("exit 3"),
         "{said}"
     );
+    // What is in the way of one is in the way of none that is lost.
+    let way = said.find("next: move away what is in the way").unwrap();
+    let lost = said.find("is not there any more").unwrap();
+    assert!(
+        way < lost && said.contains("if it was moved away, move it to its old path"),
+        "{said}"
+    );
     fs::rename(&away, folder.join("1")).unwrap();
     fs::remove_dir_all(&occupied).unwrap();
     world.transcript(&format!("restore {}", arrays[0]));
