@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::CatalogError;
-use super::removals::{Change, OF_ITEM, OpenRemoval, PATH_OF_ITEM, STATE_OF, state_of};
+use super::removals::{
+    Change, MISSING_OF_ITEM, OF_ITEM, OpenRemoval, PATH_OF_ITEM, STATE_OF, state_of,
+};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
@@ -115,5 +117,18 @@ impl RemovalView<'_> {
     pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
         self.catalog
             .many(self.connection, OF_ITEM, params![id.as_str(), item])
+    }
+    /// Gives the artifacts of an item, as they were removed, whose rows came back as missing because
+    /// they were not in the trash, and are missing still.
+    ///
+    /// # Errors
+    /// As [`RemovalView::of_item`].
+    pub fn missing_of_item(
+        &self,
+        id: &RemovalId,
+        item: u32,
+    ) -> Result<Vec<Artifact>, CatalogError> {
+        self.catalog
+            .many(self.connection, MISSING_OF_ITEM, params![id.as_str(), item])
     }
 }

@@ -57,6 +57,16 @@ pub(super) const OF_ITEM: &str = concat!(
      LEFT JOIN run ON run.id = a.run_id LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
+/// Artifacts of an item that are restored, and whose rows say that their data is gone (state 2).
+pub(super) const MISSING_OF_ITEM: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM (SELECT removed.*, artifact_id AS id \
+        FROM removed INDEXED BY removed_item WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NOT NULL \
+          AND EXISTS (SELECT 1 FROM artifact AS now WHERE now.id = removed.artifact_id AND now.state = 2)) AS a \
+     LEFT JOIN run ON run.id = a.run_id LEFT JOIN container ON container.id = a.container_id",
+    names!()
+);
 pub(super) const RESTORES: &str =
     "SELECT count(*), max(restored_at) FROM removed WHERE restored_at IS NOT NULL";
 /// What has become of a removal, with the numbers of its artifacts that are restored and that are not.

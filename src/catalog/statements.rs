@@ -119,6 +119,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::FATE,
         removals::LEFT,
         removals::MARK_RESTORED,
+        removals::MISSING_OF_ITEM,
         removals::OF_ITEM,
         removals::OPEN_STATES,
         removals::PATH_OF_ITEM,

@@ -79,6 +79,7 @@ fn statements_of_removals_search() {
         "removals::OPEN_STATES",
         "removals::PATH_OF_ITEM",
         "removals::OF_ITEM",
+        "removals::MISSING_OF_ITEM",
         "removals::FATE",
         "removals::LEFT",
         "lookup::COUNT_IN_CONTAINER",

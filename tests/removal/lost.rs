@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::RemovalId;
-use dalsegno::{Registry, RestoreTarget};
+use dalsegno::{Registry, RestoreTarget, VerifyOptions};
 use tempfile::TempDir;
 
 use crate::{
@@ -270,6 +270,78 @@ fn what_was_deleted_within_a_container_comes_back_as_missing_and_is_named() {
             code(registry.restore(&RestoreTarget::Removal(id))),
             "not-restorable"
         );
+    }
+}
+
+/// Of a container that a part of is in the way of, with an array that was lost and put back: by the
+/// id of the removal its row is present again, at once and with its number and pins.
+#[test]
+fn the_row_of_what_is_put_back_into_the_trash_is_present_again() {
+    for is_copy in [false, true] {
+        let (folder, registry, id) = container_without(&[]);
+        let before = registry.trash().unwrap();
+        let in_trash = |path: &str| {
+            let part = path.strip_prefix(CONTAINER).unwrap();
+            item(&folder, &id, 0).join(&part[1..])
+        };
+        let away = folder.path().join("away");
+        fs::rename(in_trash(ARRAYS[1]), &away).unwrap();
+        // Something new is at the place of the last.
+        array(&registry, ARRAYS[2]);
+        let all = RestoreTarget::Removal(id.clone());
+        let report = registry.restore_as_planned(&all).unwrap();
+        let codes: Vec<_> = report.skipped.iter().map(|one| one.code).collect();
+        assert_eq!(codes, ["occupied", "lost-in-trash"]);
+        let lost = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
+        assert_eq!(lost.state, State::Missing);
+        assert_eq!(before[0].artifacts, 3);
+        assert_eq!(registry.trash().unwrap()[0].artifacts, 1);
+        // The folders that it was in went when nothing was left in them.
+        fs::create_dir_all(in_trash(ARRAYS[1]).parent().unwrap()).unwrap();
+        if is_copy {
+            // It has times of its own: what it holds is found by the next look.
+            copy(&away, &in_trash(ARRAYS[1]));
+        } else {
+            fs::rename(&away, in_trash(ARRAYS[1])).unwrap();
+        }
+        let report = registry.restore_as_planned(&all).unwrap();
+        assert_eq!(report.skipped.len(), 1, "{report:?}");
+        assert_eq!(report.skipped[0].path, folder.path().join(ARRAYS[2]));
+        assert!(folder.path().join(ARRAYS[1]).join(".zarray").exists());
+        let back = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
+        assert_eq!((back.id, &back.pins), (lost.id, &vec!["p".to_owned()]));
+        let state = if is_copy {
+            assert_eq!(report.artifacts, []);
+            State::Missing
+        } else {
+            assert_eq!(report.artifacts.len(), 1);
+            assert_eq!(report.artifacts[0].state, State::Present);
+            assert_eq!(back.size, lost.size);
+            State::Present
+        };
+        assert_eq!(back.state, state);
+        child::assert_sound(registry.catalog_path());
+        let found = registry.verify(&Filter::default(), VerifyOptions::new(), &Silent);
+        let found = found.unwrap().findings;
+        let classes: Vec<_> = found.iter().map(|found| found.class.as_str()).collect();
+        let is_found = classes.contains(&"data-is-back");
+        assert_eq!(is_found, is_copy, "{classes:?}");
+    }
+}
+
+/// Copies the files of an array beside its chunks, with times that they do not have.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            continue;
+        }
+        let file = to.join(entry.file_name());
+        fs::copy(entry.path(), &file).unwrap();
+        let file = fs::File::options().write(true).open(file).unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000);
+        file.set_modified(time).unwrap();
     }
 }
 

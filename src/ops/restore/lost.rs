@@ -1,12 +1,13 @@
 //! What was deleted by hand within an item of the trash, which goes back by one rename all the same:
-//! its rows must not say that it is there.
+//! its rows must not say that it is there. What was put back into the trash since gets its rows back.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use super::parts::{Item, Move, WayBack, joined};
+use crate::catalog::RemovalView;
 use crate::error::Error;
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, State};
 use crate::model::removal::RemovalId;
 use crate::ops::restored_rows::had_data;
 use crate::store::{self, EntryType, TrashFolder, TrashItem};
@@ -24,6 +25,38 @@ pub(super) fn part_lost(
         let part = at.strip_prefix(path).unwrap_or(Path::new(""));
         !had_data(row) || store::is_in_trash(folder, item, part, at, row.key.kind()).unwrap_or(true)
     })
+}
+
+/// Artifacts of an item, which was at `path`, that a restore found lost and that are in it again, with
+/// their own times: their rows are missing. What cannot be looked at is taken for others.
+pub(super) fn put_back(
+    view: &RemovalView<'_>,
+    (id, folder): (&RemovalId, &TrashFolder),
+    (item, path): (u32, &str),
+) -> Result<Vec<Artifact>, Error> {
+    let mut rows = Vec::new();
+    for was in view.missing_of_item(id, item)? {
+        let location = was.location();
+        // A row that has followed its data to another path is about that.
+        let row = view.at(&location)?;
+        if row.is_none_or(|row| row.id != was.id || row.state != State::Missing) {
+            continue;
+        }
+        let at = location.path();
+        let at = Path::new(&at);
+        let (Ok(part), kind) = (at.strip_prefix(path), was.key.kind()) else {
+            continue;
+        };
+        let is_it = match was.written_at.filter(|_| !kind.is_container()) {
+            Some(written_at) => store::trashed_written_at(folder, item, part, at, kind)
+                .is_ok_and(|found| found == Some(written_at)),
+            None => store::is_in_trash(folder, item, part, at, kind).unwrap_or(false),
+        };
+        if is_it && had_data(&was) {
+            rows.push(was);
+        }
+    }
+    Ok(rows)
 }
 
 impl Item<'_> {

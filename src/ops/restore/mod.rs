@@ -19,7 +19,8 @@
 //! An item that was deleted in the trash by hand is lost: the rest comes back, and the rows of what
 //! is lost come back as missing, in the same transaction. So it is with an artifact that was deleted
 //! within an item: each is looked for before its row comes back. If all that is asked for is lost,
-//! nothing is changed: it may have been moved away for a moment.
+//! nothing is changed: it may have been moved away for a moment. What is put back into the trash later
+//! comes back with the rest of its item, and its row is what it was.
 //!
 //! A restore brings back what was moved: a container comes back as a whole. If its place is taken,
 //! as by the container of a training that goes on, its parts without a counterpart come back; see
@@ -696,7 +697,14 @@ fn way_back(
             (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
             _ => FolderForms::default(),
         };
-        let (rows, lost) = lost::part_lost(folder, (number, &item.path), rows);
+        let (mut rows, lost) = lost::part_lost(folder, (number, &item.path), rows);
+        let mut wanted = wanted.clone();
+        let mut all = rows.iter().chain(&lost);
+        let is_whole = all.all(|row| wanted.contains(&row.id.0));
+        // As with what has no row, it comes with all of its item.
+        let put_back = lost::put_back(view, (id, folder), (number, &item.path))?;
+        wanted.extend(put_back.iter().filter(|_| is_whole).map(|row| row.id.0));
+        rows.extend(put_back);
         back.add(Item {
             base,
             view,
@@ -707,7 +715,7 @@ fn way_back(
             item,
             rows,
             lost,
-            wanted: wanted.clone(),
+            wanted,
         })?;
     }
     for row in &part.rows {

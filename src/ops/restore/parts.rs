@@ -450,8 +450,9 @@ fn row_at(view: &RemovalView<'_>, removed: &Artifact) -> Result<RowAt, Error> {
     let row = view.at(&layout::canonical_location(&removed.key))?;
     Ok(match row {
         None => RowAt::Free,
-        Some(row) if row.id == removed.id => RowAt::Free,
+        // Also its own: it came back as missing when the data was lost.
         Some(row) if matches!(row.state, State::Reserved | State::Missing) => RowAt::WithoutData,
+        Some(row) if row.id == removed.id => RowAt::Free,
         Some(_) => RowAt::Taken,
     })
 }
