@@ -85,7 +85,7 @@ fn child_entry() {
             .map(|_| "ok".to_owned()),
         "scan" => open(&base)
             .and_then(|registry| registry.scan(options(), &Silent))
-            .map(|report| format!("ok, {} findings", report.findings.len())),
+            .map(|report| format!("ok, {} findings", report.notices.len())),
         "seal" => open(&base)
             .and_then(|registry| registry.seal(&Target::Key(key())))
             .map(|_| "ok".to_owned()),
@@ -215,7 +215,7 @@ impl Case {
         registry.record(&key()).unwrap();
         registry.seal(&Target::Key(key())).unwrap();
         let report = registry.scan(options(), &Silent).unwrap();
-        assert_eq!((report.arrays, report.findings.len()), (3, 0));
+        assert_eq!((report.arrays, report.notices.len()), (3, 0));
     }
 }
 

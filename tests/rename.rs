@@ -937,7 +937,7 @@ fn a_name_whose_own_data_is_gone_is_left_to_a_person() {
     fs::remove_dir_all(folder.path().join("b")).unwrap();
     mv(folder.path(), "a", "b");
     let scan = registry.scan(ScanOptions::default(), &Silent).unwrap();
-    assert!(!scan.findings.is_empty());
+    assert!(!scan.notices.is_empty());
     let left = repair(&registry);
     assert!(left.contains(&"moved".to_owned()), "{left:?}");
     assert_eq!(rows(&registry), rows_before, "no row has changed");
@@ -1080,7 +1080,7 @@ fn the_one_time_of_an_archive_is_no_sign_of_a_rename_by_itself() {
     let refresh = || {
         let options = RefreshOptions::new().all(true);
         let report = registry.refresh(&Filter::default(), options, &Silent);
-        report.unwrap().findings
+        report.unwrap().notices
     };
     for iteration in [1000, 2000] {
         let metadata = folder.path().join(array("b", iteration)).join("zarr.json");

@@ -282,7 +282,7 @@ pub(crate) fn _plan_gc(
             let request = match refresh {
                 true => {
                     let report = registry.refresh_for(Question::Gc(&request), watch)?;
-                    request.unread(&report.findings).counts(&report.counts)
+                    request.unread(&report.notices).counts(&report.counts)
                 }
                 false => request,
             };

@@ -265,25 +265,25 @@ impl Context {
     }
 
     /// Lists notices on stderr.
-    pub(super) fn findings(&self, findings: &[Notice]) {
-        self.warn_of(findings.iter().map(finding_text), "notices");
+    pub(super) fn notices(&self, notices: &[Notice]) {
+        self.warn_of(notices.iter().map(notice_text), "notices");
     }
 
     /// Lists what a walk through everything found. Arrays outside runs are counted in one line: no
     /// row is made for them, and a folder of them is nothing that is wrong.
-    pub(super) fn findings_of_walk(&self, findings: &[Notice], flag: Verbose) {
+    pub(super) fn notices_of_walk(&self, notices: &[Notice], flag: Verbose) {
         if flag.verbose {
-            findings
+            notices
                 .iter()
-                .for_each(|finding| self.warn(&finding_text(finding)));
+                .for_each(|finding| self.warn(&notice_text(finding)));
             return;
         }
         let is_outside = |found: &&Notice| found.class == NoticeClass::OutsideRun;
-        let (outside, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_outside);
-        self.warn_of(others.into_iter().map(finding_text), "notices");
+        let (outside, others): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_outside);
+        self.warn_of(others.into_iter().map(notice_text), "notices");
         match outside.as_slice() {
             [] => {}
-            [one] => self.warn(&finding_text(one)),
+            [one] => self.warn(&notice_text(one)),
             [first, ..] => self.warn(&format!(
                 "{}: {} are in containers outside any run, such as {}, and have no row; \
                  --verbose lists them",
@@ -308,9 +308,9 @@ impl Context {
     /// Lists what a look before an answer found, with at most one line for all damaged arrays, and
     /// says whether something could not be read. Damaged arrays are part of the answer, and data
     /// that contradicts its seal was read.
-    pub(super) fn findings_of_query(&self, findings: &[Notice]) -> bool {
+    pub(super) fn notices_of_query(&self, notices: &[Notice]) -> bool {
         let is_damaged = |found: &&Notice| found.class == NoticeClass::DamagedMetadata;
-        let (damaged, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_damaged);
+        let (damaged, others): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_damaged);
         if let ([first, more @ ..], true) = (damaged.as_slice(), self.warns_of_damage.get()) {
             let more = match more.len() {
                 0 => String::new(),
@@ -327,7 +327,7 @@ impl Context {
             )));
         }
         let others: Vec<Notice> = others.into_iter().cloned().collect();
-        self.findings(&others);
+        self.notices(&others);
         others.iter().any(|found| !found.class.contradicts_seal())
     }
 
@@ -396,7 +396,7 @@ impl Context {
 }
 
 /// A notice of a walk as a warning.
-fn finding_text(finding: &Notice) -> String {
+fn notice_text(finding: &Notice) -> String {
     let Notice { path, detail, .. } = finding;
     let class = finding.class.as_str();
     // Some details begin with it.

@@ -325,9 +325,9 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let monitor = context.monitor();
         let others = registry.other_use(&of_runs, &monitor)?;
         drop(monitor);
-        context.findings(&others.findings);
+        context.notices(&others.notices);
         // What could not be read is missing from the sum.
-        partly |= !others.findings.is_empty();
+        partly |= !others.notices.is_empty();
         lines.extend(Usage::of_others(&others));
     }
     let total = sum(&lines);

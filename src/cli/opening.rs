@@ -379,7 +379,7 @@ impl Context {
                 true => self.answers_as_of(&registry, format)?,
                 false => self.looked_for(&report),
             }
-            let partly = self.findings_of_query(&report.findings);
+            let partly = self.notices_of_query(&report.notices);
             Ok((registry, filter, partly))
         })
     }

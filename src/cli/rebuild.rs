@@ -95,9 +95,9 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         print(context, &registry, &report, command.verbose);
     }
     drop(registry);
-    let mut findings = report.scan.findings.iter();
+    let mut notices = report.scan.notices.iter();
     // A place that could not be read may hold arrays that now have no row.
-    if findings.any(|finding| finding.class.is_unread()) || !report.problems.is_empty() {
+    if notices.any(|finding| finding.class.is_unread()) || !report.problems.is_empty() {
         return Err(Failure::Partly);
     }
     Ok(())
@@ -130,7 +130,7 @@ fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
 
 fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose: Verbose) {
     // First what could not be read, because it limits all that follows.
-    context.findings_of_walk(&report.scan.findings, verbose);
+    context.notices_of_walk(&report.scan.notices, verbose);
     for problem in &report.problems {
         context.warn(problem);
     }

@@ -62,21 +62,21 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     let named = context.require_paths(&registry, &filter, &command.asked);
     let format = context.format(command.output);
     if !render::write_json(context, format, "refresh", &report)? {
-        context.findings(&report.findings);
+        context.notices(&report.notices);
         context.say(&format!(
             "looked at {}: {} present, {} changed, {}",
             render::count(report.looked_at, "row"),
             render::number(report.present),
             render::number(report.changed),
-            render::count(report.findings.len(), "notice")
+            render::count(report.notices.len(), "notice")
         ));
     }
     context.purge_due(&registry);
     // What contradicts a seal was read well; all others could not be.
     let contradicts_seal = |found: &Notice| found.class.contradicts_seal();
-    match report.findings.as_slice() {
+    match report.notices.as_slice() {
         [] => named,
-        findings if findings.iter().all(contradicts_seal) => {
+        notices if notices.iter().all(contradicts_seal) => {
             Err(context.after(named, Failure::Findings))
         }
         _ => Err(context.after(named, Failure::Partly)),

@@ -323,8 +323,8 @@ fn plan(
     drop(monitor);
     // What is another run's data the removal refuses by itself, unless it is forced.
     let is_shown = |found: &Notice| command.force_pinned || found.class != NoticeClass::Moved;
-    let findings: Vec<Notice> = seen.findings.into_iter().filter(is_shown).collect();
-    context.findings_of_query(&findings);
+    let notices: Vec<Notice> = seen.notices.into_iter().filter(is_shown).collect();
+    context.notices_of_query(&notices);
     Ok(plan)
 }
 

@@ -127,14 +127,14 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
     let report = scanned.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
     if !asked.runs.is_empty() {
         let found = report.arrays + report.damaged + report.checkpoints + report.gone;
-        if found == 0 && report.findings.is_empty() {
+        if found == 0 && report.notices.is_empty() {
             return Err(context.nothing_selected(&registry, &asked, "nothing was added")?);
         }
         context.say_unmatched(&registry, &asked)?;
     }
     let format = context.format(command.output);
     if !render::write_json(context, format, "scan", &report)? {
-        context.findings_of_walk(&report.findings, command.verbose);
+        context.notices_of_walk(&report.notices, command.verbose);
         let mut found = Vec::new();
         if arrays {
             found.push(render::count(report.arrays, "array"));
@@ -166,7 +166,7 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
             found.join(", "),
             render::number(report.adopted),
             render::number(report.updated),
-            render::count(report.findings.len(), "notice")
+            render::count(report.notices.len(), "notice")
         ));
     }
     context.purge_due(&registry);
@@ -197,7 +197,7 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
     }
     // Other notices, such as symbolic links, were seen and left alone: the scan itself is
     // complete.
-    let has = |is: fn(NoticeClass) -> bool| report.findings.iter().any(|found| is(found.class));
+    let has = |is: fn(NoticeClass) -> bool| report.notices.iter().any(|found| is(found.class));
     if has(NoticeClass::is_unread) {
         return Err(Failure::Partly);
     }

@@ -335,7 +335,7 @@ fn show(
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("catalog and disk agree")?;
     if format != Format::Jsonl {
-        context.findings_of_walk(&report.notices, command.verbose);
+        context.notices_of_walk(&report.notices, command.verbose);
     }
     let mut looked = vec![render::count(report.rows, "row")];
     // If the tree was searched for checkpoints only, `0 arrays` would read as a result.

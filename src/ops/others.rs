@@ -29,8 +29,7 @@ pub struct OtherUse {
     /// bytes on disk of what is recorded it gives what `du -s` says of the folders.
     pub disk_bytes: ByteCount,
     /// Folders and files that could not be read: `notices` in JSON.
-    #[serde(rename = "notices")]
-    pub findings: Vec<Notice>,
+    pub notices: Vec<Notice>,
 }
 
 impl OtherUse {
@@ -39,7 +38,7 @@ impl OtherUse {
         self.size.add(found.size);
         let disk = &mut self.disk_bytes.0;
         *disk = disk.saturating_add(found.disk_bytes.0);
-        self.findings.extend(found.findings);
+        self.notices.extend(found.notices);
     }
 }
 

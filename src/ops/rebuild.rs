@@ -427,7 +427,7 @@ impl Rebuilding<'_> {
             scan.kinds = Kind::ALL.to_vec();
         }
         report.scan = scan::scan(catalog, self.base, self.clock, &scan, self.monitor)?;
-        report.scan.findings.extend(refreshed.findings);
+        report.scan.notices.extend(refreshed.notices);
         catalog.list(&everything, now, Selected::All, |artifact| {
             report.artifacts += 1;
             report.present += u64::from(artifact.state == State::Present);

@@ -122,8 +122,7 @@ pub struct RefreshReport {
     pub only_containers: bool,
     /// What could not be read, and sealed data that is not as it was sealed, by path: `notices` in
     /// JSON.
-    #[serde(rename = "notices")]
-    pub findings: Vec<Notice>,
+    pub notices: Vec<Notice>,
     /// What is there of sealed arrays that do not have what they were sealed with.
     #[serde(skip)]
     pub counts: CountsNow,
@@ -135,16 +134,16 @@ impl RefreshReport {
         self.looked_at += seen.looked_at;
         self.present += seen.present;
         self.changed += seen.changed;
-        self.findings.extend(seen.findings);
+        self.notices.extend(seen.notices);
         self.counts.extend(seen.counts);
     }
 
-    /// Sorts the findings, which threads report in any order. Each stays once: data may be looked
+    /// Sorts the notices, which threads report in any order. Each stays once: data may be looked
     /// at first and counted afterwards.
-    fn sort_findings(&mut self) {
-        let findings = &mut self.findings;
-        findings.sort_by(|a, b| (&a.path, a.class, &a.detail).cmp(&(&b.path, b.class, &b.detail)));
-        findings.dedup();
+    fn sort_notices(&mut self) {
+        let notices = &mut self.notices;
+        notices.sort_by(|a, b| (&a.path, a.class, &a.detail).cmp(&(&b.path, b.class, &b.detail)));
+        notices.dedup();
     }
 }
 
@@ -172,7 +171,7 @@ pub(crate) fn refresh_for(
             }
             report.add(refresh(catalog, base, &filter, options, now, monitor)?);
             report.gone = catalog.count_missing(&filter, now)?;
-            report.sort_findings();
+            report.sort_notices();
             return Ok(report);
         }
         Question::Gc(request) => request,
@@ -208,7 +207,7 @@ pub(crate) fn refresh_for(
             report.add(with_room_before(catalog, Share::All, count)?);
         }
     }
-    report.sort_findings();
+    report.sort_notices();
     Ok(report)
 }
 
@@ -292,7 +291,7 @@ pub(crate) fn refresh(
     })?;
     look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     monitor.end();
-    report.sort_findings();
+    report.sort_notices();
     Ok(report)
 }
 
@@ -361,7 +360,7 @@ pub(crate) fn refresh_artifacts(
         )?;
     }
     monitor.end();
-    report.sort_findings();
+    report.sort_notices();
     Ok(report)
 }
 
@@ -386,7 +385,7 @@ pub(crate) fn refresh_rows(
         let mut batch = batch.to_vec();
         look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     }
-    report.sort_findings();
+    report.sort_notices();
     Ok(report)
 }
 
@@ -428,7 +427,7 @@ fn look_at(
                     notes.push(observed_row(artifact, seen, None));
                 }
             }
-            Event::Notice(finding) => report.findings.push(finding),
+            Event::Notice(finding) => report.notices.push(finding),
             Event::Found(..) => {}
         }
         Ok::<_, Error>(())
@@ -445,7 +444,7 @@ fn look_at(
     // Outside the transaction above, so that no other process waits while this looks.
     let again = look_again(catalog, base, operation, &contradicted, how.measure)?;
     report.changed += again.changed;
-    report.findings.extend(again.findings);
+    report.notices.extend(again.notices);
     report.counts.extend(again.counts);
     batch.clear();
     Ok(())
@@ -457,7 +456,7 @@ pub(crate) struct LookedAgain {
     /// Rows that changed.
     pub(crate) changed: u64,
     /// What is not as it was sealed.
-    pub(crate) findings: Vec<Notice>,
+    pub(crate) notices: Vec<Notice>,
     /// What is there of what keeps its seal all the same.
     pub(crate) counts: CountsNow,
 }
@@ -495,7 +494,7 @@ pub(crate) fn look_again(
     store::look_at(base, options, &Silent, looks, |event| {
         match event {
             Event::Looked(id, Some(seen)) => sights.push((id, seen)),
-            Event::Notice(finding) => again.findings.push(finding),
+            Event::Notice(finding) => again.notices.push(finding),
             // What is gone by now is for the next refresh: a removal may be under way.
             Event::Looked(_, None) | Event::Found(..) => {}
         }
@@ -508,7 +507,7 @@ pub(crate) fn look_again(
             continue;
         };
         match twins::owner(catalog, base, row, seen.written_at)? {
-            Some(owner) => again.findings.push(moved(row, &owner)),
+            Some(owner) => again.notices.push(moved(row, &owner)),
             None => own.push((row, seen)),
         }
     }
@@ -535,7 +534,7 @@ pub(crate) fn look_again(
                 }
             };
             again.changed += u64::from(is_changed);
-            again.findings.extend(finding);
+            again.notices.extend(finding);
         }
         Ok::<_, Error>(())
     })?;

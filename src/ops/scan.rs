@@ -147,8 +147,7 @@ pub struct ScanReport {
     /// runs: one above with a registry, one below with one, or the one that this looks like a run of.
     pub likely_base: Option<PathBuf>,
     /// What was noticed and left alone, by path: `notices` in JSON.
-    #[serde(rename = "notices")]
-    pub findings: Vec<Notice>,
+    pub notices: Vec<Notice>,
 }
 
 /// Scans a base directory into its catalog.
@@ -202,21 +201,21 @@ pub(crate) fn scan(
     let notes = notes.into_iter().map(|LevelsNote { path, detail }| {
         Notice::new(NoticeClass::Levels, Path::new(&path), detail)
     });
-    report.findings.extend(notes);
+    report.notices.extend(notes);
     if !contradicted.is_empty() {
         let operation = NewOperation::new(Action::Scan, clock.now());
         let measure = options.measure;
         let again = refresh::look_again(catalog, base, operation, &contradicted, measure)?;
         report.updated += again.changed;
-        report.findings.extend(again.findings);
+        report.notices.extend(again.notices);
     }
     let filter = options.filter();
     let unfound = look_for_unfound((catalog, base, clock), &filter, last_before, &found)?;
     report.updated += unfound.changed;
-    report.findings.extend(unfound.findings);
+    report.notices.extend(unfound.notices);
     report.gone = catalog.count_missing(&filter, clock.now())?;
     report
-        .findings
+        .notices
         .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     // Whatever is recorded here was recorded on purpose.
     if last_before == ArtifactId(0) && options.runs.is_empty() {
@@ -235,7 +234,7 @@ fn likely_base(base: &Base, report: &ScanReport) -> Option<PathBuf> {
         )
     };
     let found = report.arrays + report.damaged + report.checkpoints;
-    if found > 0 || !report.findings.iter().any(is_outside) {
+    if found > 0 || !report.notices.iter().any(is_outside) {
         return None;
     }
     let path = base.path();
@@ -279,7 +278,7 @@ fn look_for_unfound(
         let absent = gone::absent(base, rows);
         let seen = refresh::refresh_rows(catalog, base, &absent, clock.now(), &Silent)?;
         report.changed += seen.changed;
-        report.findings.extend(seen.findings);
+        report.notices.extend(seen.notices);
     }
     Ok(report)
 }
@@ -388,10 +387,10 @@ fn find(
                 }
                 // The damage is reported already, and groups need no name.
                 Err(_) if seen.damage.is_some() => {}
-                Err(finding) if wanted.concern(&finding)? => report.findings.push(finding),
+                Err(finding) if wanted.concern(&finding)? => report.notices.push(finding),
                 Err(_) => {}
             },
-            Event::Notice(finding) if wanted.concern(&finding)? => report.findings.push(finding),
+            Event::Notice(finding) if wanted.concern(&finding)? => report.notices.push(finding),
             Event::Notice(_) | Event::Looked(..) => {}
         }
         if batch.len() >= BATCH {
@@ -403,7 +402,7 @@ fn find(
         hand_over(batch)?;
     }
     report
-        .findings
+        .notices
         .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     Ok(report)
 }

@@ -110,7 +110,7 @@ fn of_item(
     }
     let is_counted = |path: &Path| counted.contains(path);
     let count = store::count_others(base, [folder], &is_counted, monitor)?;
-    Ok(count.findings.is_empty().then_some(count))
+    Ok(count.notices.is_empty().then_some(count))
 }
 
 /// What of the trash is purged.

@@ -512,7 +512,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be read, [`Error::Cancelled`] if the monitor
-    /// cancels. What cannot be read is in the findings.
+    /// cancels. What cannot be read is in the notices.
     pub fn other_use(&self, filter: &Filter, monitor: &dyn Monitor) -> Result<OtherUse> {
         others::others(&self.catalog, &self.base, filter, self.clock.now(), monitor)
     }

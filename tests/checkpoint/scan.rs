@@ -29,7 +29,7 @@ fn a_scan_adopts_checkpoints_only_if_their_kind_is_named() {
     let report = scan(&registry, &[]);
     assert_eq!((report.arrays, report.checkpoints), (74, 0));
     assert_eq!(paths(&registry, &Kind::ALL).len(), 74);
-    let findings = report.findings;
+    let findings = report.notices;
 
     let report = scan(&registry, &[Kind::Checkpoint]);
     assert_eq!((report.arrays, report.checkpoints), (0, 6));
@@ -37,7 +37,7 @@ fn a_scan_adopts_checkpoints_only_if_their_kind_is_named() {
     assert_eq!(report.total.files, 6);
     assert_eq!(report.total.bytes.0, 3 * 9639 + 3 * 9447);
     assert_eq!(report.total.uncounted, 0);
-    assert!(report.findings.len() <= findings.len());
+    assert!(report.notices.len() <= findings.len());
     assert_eq!(paths(&registry, &[Kind::Checkpoint]), OF_HEAD);
     assert_eq!(paths(&registry, &Kind::ALL).len(), 80);
     assert_eq!(paths(&registry, &[]).len(), 74);
@@ -79,7 +79,7 @@ fn only_regular_files_that_are_called_like_iterations_are_checkpoints() {
     common::write_array(&folder.path().join("r/validation.zarr/1/d/prediction"));
 
     let report = scan(&registry, &[Kind::Checkpoint]);
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     assert_eq!(paths(&registry, &Kind::ALL), [negative, odd, first]);
     let report = scan(&registry, &Kind::ALL);
     assert_eq!((report.arrays, report.checkpoints), (1, 3));

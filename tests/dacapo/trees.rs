@@ -126,7 +126,7 @@ fn check_tree(tree: &str, arrays: usize) {
     );
     assert_eq!(report.total.uncounted, 0);
     // The links of best checkpoints point to missing files, never to a folder.
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
 
     let before = registry.select(&Filter::default()).unwrap();
     drop(registry);
@@ -232,7 +232,7 @@ fn a_scan_says_what_it_left_alone() {
     let registry = common::create(&base);
     let report = measure(&registry);
     let findings: Vec<(NoticeClass, &str)> = report
-        .findings
+        .notices
         .iter()
         .map(|finding| (finding.class, finding.path.as_str()))
         .collect();
@@ -281,7 +281,7 @@ fn a_scan_reads_every_format_and_never_looks_inside_an_array() {
     common::write_array(&nested.join("0/0/nested"));
     let registry = common::create(base.path());
     let report = measure(&registry);
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     let rows = registry.select(&Filter::default()).unwrap();
     let found: BTreeMap<String, u64> = rows
         .iter()

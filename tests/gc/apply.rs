@@ -421,7 +421,7 @@ fn a_damaged_array_is_never_the_newest() {
     let request = keep_last(1);
     let question = dalsegno::Question::Gc(&request);
     let report = registry.refresh_for(question, &Silent).unwrap();
-    assert_eq!(report.findings[0].class.as_str(), "damaged-metadata");
+    assert_eq!(report.notices[0].class.as_str(), "damaged-metadata");
     assert_eq!(get(&registry, &prediction(2)).state, State::Damaged);
     let plan = registry.plan_gc(&request).unwrap();
     assert_eq!(plan.file.items, []);
@@ -454,8 +454,8 @@ fn a_limit_counts_what_is_there_of_a_sealed_array_that_has_grown() {
         let seen = registry
             .refresh_for(Question::Gc(&request), &Silent)
             .unwrap();
-        assert_eq!(seen.findings.len(), 1, "{seen:?}");
-        request.unread(&seen.findings).counts(&seen.counts)
+        assert_eq!(seen.notices.len(), 1, "{seen:?}");
+        request.unread(&seen.notices).counts(&seen.counts)
     };
     // By the seals, six files of 27 bytes.
     for limit in [

@@ -73,7 +73,7 @@ pub(crate) fn write_checkpoint(base: &Path, run: &str, iteration: i64, age: Dura
 pub(crate) fn scan(registry: &Registry) {
     let options = ScanOptions::default().kinds(Kind::ALL);
     let report = registry.scan(options, &Silent).unwrap();
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     let options = RefreshOptions::new().all(true).measure(true);
     let every = of_kinds(&Kind::ALL);
     registry.refresh(&every, options, &Silent).unwrap();

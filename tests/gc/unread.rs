@@ -51,8 +51,8 @@ fn an_array_that_cannot_be_read_is_not_the_newest() {
         let report = registry
             .refresh_for(Question::Gc(&request), &Silent)
             .unwrap();
-        assert!(!report.findings.is_empty(), "{}", locked.display());
-        let plan = registry.plan_gc(&request.unread(&report.findings)).unwrap();
+        assert!(!report.notices.is_empty(), "{}", locked.display());
+        let plan = registry.plan_gc(&request.unread(&report.notices)).unwrap();
         assert_eq!(removed(&plan), [prediction(1)], "{}", locked.display());
         lock(&locked, mode);
     }
@@ -61,7 +61,7 @@ fn an_array_that_cannot_be_read_is_not_the_newest() {
     let report = registry
         .refresh_for(Question::Gc(&request), &Silent)
         .unwrap();
-    assert_eq!(report.findings, []);
-    let plan = registry.plan_gc(&request.unread(&report.findings)).unwrap();
+    assert_eq!(report.notices, []);
+    let plan = registry.plan_gc(&request.unread(&report.notices)).unwrap();
     assert_eq!(removed(&plan), [prediction(1), prediction(2)]);
 }

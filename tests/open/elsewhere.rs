@@ -649,7 +649,7 @@ fn a_registry_that_stays_open_publishes_with_a_change_once_a_minute() {
     let scene = Scene::new();
     scene.leave_host();
     let reader = Registry::open_read_only(&scene.base).unwrap();
-    let at = reader.published().unwrap().unwrap().at;
+    let at = reader.published().unwrap().unwrap().at.unwrap();
     scene.set_config("host = \"node1\"", &format!("host = \"{}\"", host()));
     let clock = Arc::new(AtomicI64::new(at.0));
     let options = Options::new().clock(Hand(Arc::clone(&clock)));

@@ -171,7 +171,7 @@ fn a_refresh_writes_into_no_row_what_is_another_runs() {
     let options = RefreshOptions::new().all(true).measure(true).sealed(true);
     let everything = of_kinds(&[Kind::Prediction]);
     let report = registry.refresh(&everything, options, &Silent).unwrap();
-    assert_eq!((report.changed, report.findings.len()), (0, 6));
+    assert_eq!((report.changed, report.notices.len()), (0, 6));
     assert_eq!(registry.select(&everything).unwrap(), before);
     assert_eq!(paths(&registry).len(), 6);
 }

@@ -27,7 +27,7 @@ pub(crate) fn act(action: &str, base: &Path) {
         "rebuild" => {
             wait();
             match Options::new().rebuild(base, &RebuildOptions::default(), &Silent) {
-                Ok((_, report)) if !report.scan.findings.is_empty() => say("left"),
+                Ok((_, report)) if !report.scan.notices.is_empty() => say("left"),
                 rebuilt => say(&outcome(rebuilt)),
             }
         }

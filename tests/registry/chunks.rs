@@ -50,7 +50,7 @@ fn write(array: &Path, (name, text): (&str, &str), files: &[&str]) {
 fn scan(registry: &Registry) {
     let options = ScanOptions::default().measure(true);
     let report = registry.scan(options, &Silent).unwrap();
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
 }
 
 fn get(registry: &Registry) -> Artifact {
@@ -285,7 +285,7 @@ fn a_chunk_that_a_sealed_array_lost_is_named() {
             .scan(ScanOptions::default().measure(true), &Silent)
             .unwrap();
         assert!(
-            report.findings[0]
+            report.notices[0]
                 .detail
                 .contains(": chunk c/0/1 is missing"),
             "{report:?}"

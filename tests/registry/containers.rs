@@ -64,7 +64,7 @@ fn predictions_in_any_container_of_a_run_are_predictions() {
     let paths = validations(base.path());
     let registry = create(base.path());
     let report = scan(&registry);
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     assert_eq!((report.arrays, report.adopted), (6, 6));
     for path in &paths {
         let row = registry

@@ -60,7 +60,7 @@ fn answers_the_same(base: &Path, before: &[Artifact]) {
     assert_eq!((report.present, report.changed), (4, 0));
     let report = registry.scan(ScanOptions::default(), &Silent).unwrap();
     assert_eq!((report.arrays, report.adopted, report.updated), (4, 0, 0));
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     assert_eq!(
         registry.du(&Filter::default(), DuGroup::Run).unwrap().len(),
         2

@@ -226,8 +226,8 @@ fn a_damaged_level_makes_the_pyramid_damaged_and_no_level_gets_a_row() {
             assert_eq!(rows(&registry)[0].state, State::Present, "{file}");
             write(base.path(), &file, text);
             let report = scan(&registry, measure);
-            assert_eq!(report.findings.len(), 1, "{report:?}");
-            assert_eq!(report.findings[0].class, NoticeClass::DamagedMetadata);
+            assert_eq!(report.notices.len(), 1, "{report:?}");
+            assert_eq!(report.notices[0].class, NoticeClass::DamagedMetadata);
             let row = &rows(&registry)[0];
             assert_eq!((row.state, row.levels.len()), (State::Damaged, 2), "{file}");
             assert_eq!(paths(&registry), [PYRAMID]);
@@ -278,7 +278,7 @@ fn seal_removal_and_restore_take_the_group_whole() {
 
     fs::remove_file(base.path().join(&levels[1]).join("c/0")).unwrap();
     let report = scan(&registry, true);
-    assert_eq!(report.findings[0].class, NoticeClass::ChangedFiles);
+    assert_eq!(report.notices[0].class, NoticeClass::ChangedFiles);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn rows_of_levels_become_part_of_the_pyramid_with_pins_scores_and_seals() {
 
     let report = scan(&registry, false);
     assert_eq!((report.adopted, report.levels), (1, 2));
-    assert_eq!(report.findings, []);
+    assert_eq!(report.notices, []);
     let row = registry.get(&target(output)).unwrap().unwrap();
     assert_eq!(paths(&registry), [output]);
     assert_eq!(row.pins, ["paper"]);
@@ -357,7 +357,7 @@ fn rows_of_levels_become_part_of_the_pyramid_with_pins_scores_and_seals() {
     assert_eq!(error.code(), "pinned");
 
     let report = scan(&registry, true);
-    assert_eq!(report.findings[0].class, NoticeClass::ChangedFiles);
+    assert_eq!(report.notices[0].class, NoticeClass::ChangedFiles);
     assert!(registry.check_history(None).unwrap().is_whole());
     // What was said about a level in the meantime moves too.
     let again = registry.record(&levels[0].key).unwrap();
@@ -373,11 +373,11 @@ fn levels_of_which_some_are_sealed_keep_their_rows_until_all_are() {
     registry.seal(&Target::Id(levels[0].id)).unwrap();
     let report = scan(&registry, false);
     assert_eq!((report.adopted, report.levels), (0, 0));
-    assert_eq!(report.findings[0].class, NoticeClass::Levels);
+    assert_eq!(report.notices[0].class, NoticeClass::Levels);
     assert_eq!(rows(&registry).len(), 2);
     registry.seal(&Target::Id(levels[1].id)).unwrap();
     let report = scan(&registry, true);
-    assert_eq!((report.levels, report.findings.len()), (2, 0));
+    assert_eq!((report.levels, report.notices.len()), (2, 0));
     let row = registry.get(&target(output)).unwrap().unwrap();
     assert!(row.sealed_at.is_some());
     assert_eq!(scan(&registry, true).updated, 0);

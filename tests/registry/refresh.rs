@@ -216,9 +216,9 @@ fn an_array_whose_metadata_cannot_be_read_is_damaged_and_keeps_what_was_known_of
         (report.looked_at, report.present, report.changed),
         (1, 0, 1)
     );
-    assert_eq!(report.findings.len(), 1);
-    assert_eq!(report.findings[0].class, NoticeClass::DamagedMetadata);
-    assert_eq!(report.findings[0].path, "r/validation.zarr/1/a/prediction");
+    assert_eq!(report.notices.len(), 1);
+    assert_eq!(report.notices[0].class, NoticeClass::DamagedMetadata);
+    assert_eq!(report.notices[0].path, "r/validation.zarr/1/a/prediction");
     let damaged = row(&registry, &array);
     assert_eq!(damaged.state, State::Damaged);
     assert_eq!(damaged.sealed_at, sealed.sealed_at);
@@ -265,7 +265,7 @@ fn a_scan_takes_in_damaged_arrays_as_damaged() {
     fs::create_dir_all(&group).unwrap();
     fs::write(group.join("zarr.json"), "").unwrap();
     let report = scan();
-    assert_eq!((report.arrays, report.findings.len()), (0, 4));
+    assert_eq!((report.arrays, report.notices.len()), (0, 4));
     let states = [
         paths[0],
         paths[1],

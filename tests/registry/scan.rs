@@ -153,9 +153,9 @@ fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
         assert_eq!(names, arrays, "{threads} threads");
         let (measured, rows) = scan(base.path(), true, threads);
         assert_eq!(rows, expected, "{threads} threads");
-        assert_eq!(measured.findings, plain.findings);
+        assert_eq!(measured.notices, plain.notices);
         let said: Vec<(NoticeClass, &str)> = measured
-            .findings
+            .notices
             .iter()
             .map(|finding| (finding.class, finding.path.as_str()))
             .collect();
@@ -280,7 +280,7 @@ fn metadata_as_the_field_writes_it_hides_no_array() {
             let array = "a/validation.zarr/1/v/prediction";
             write(base.path(), &format!("{array}/zarr.json"), ARRAY_3);
             let (report, rows) = scan(base.path(), measure, 1);
-            assert_eq!(report.findings, [], "{text}");
+            assert_eq!(report.notices, [], "{text}");
             assert_eq!(rows.len(), 1, "{text}");
             assert_eq!(rows[0].0, array);
         }
@@ -299,7 +299,7 @@ fn half_of_a_surrogate_pair_is_no_damage() {
         let path = "a/validation.zarr/1/v/prediction";
         write(base.path(), &format!("{path}/zarr.json"), &array);
         let (report, rows) = scan(base.path(), measure, 1);
-        assert_eq!(report.findings, []);
+        assert_eq!(report.notices, []);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].0, path);
     }
@@ -404,8 +404,8 @@ fn a_zarray_is_looked_into() {
             make(&folder.join(".zarray"));
             let (report, _) = scan(base.path(), measure, 1);
             assert_eq!(report.arrays, 0, "{detail}");
-            assert_eq!(report.findings.len(), 1, "{detail}");
-            let finding = &report.findings[0];
+            assert_eq!(report.notices.len(), 1, "{detail}");
+            let finding = &report.notices[0];
             assert_eq!(finding.class, NoticeClass::DamagedMetadata);
             assert!(finding.detail.contains(detail), "{}", finding.detail);
         }

@@ -208,29 +208,29 @@ fn a_measurement_of_lost_added_or_grown_files_reports_and_leaves_the_seal() {
     fs::write(&chunk, "otherwise").unwrap();
     for _ in 0..2 {
         assert_eq!(
-            classes(&measure(&registry).findings),
+            classes(&measure(&registry).notices),
             [("changed-size", PLACE)]
         );
         let report = scan_measured(&registry);
-        assert_eq!(classes(&report.findings), [("changed-size", PLACE)]);
+        assert_eq!(classes(&report.notices), [("changed-size", PLACE)]);
         assert_eq!(report.updated, 0);
         assert_eq!(row(), sealed);
     }
     fs::remove_file(&chunk).unwrap();
     for _ in 0..2 {
         assert_eq!(
-            classes(&measure(&registry).findings),
+            classes(&measure(&registry).notices),
             [("changed-files", PLACE)]
         );
         assert_eq!(
-            classes(&scan_measured(&registry).findings),
+            classes(&scan_measured(&registry).notices),
             [("changed-files", PLACE)]
         );
         assert_eq!(row(), sealed);
     }
     fs::write(&chunk, text).unwrap();
-    assert_eq!(measure(&registry).findings, []);
-    assert_eq!(scan_measured(&registry).findings, []);
+    assert_eq!(measure(&registry).notices, []);
+    assert_eq!(scan_measured(&registry).notices, []);
     assert_eq!(row(), sealed);
     assert_eq!(
         operations(),
@@ -250,7 +250,7 @@ fn a_loss_is_reported_though_the_metadata_was_written_again_too() {
     metadata.set_modified(later).unwrap();
     for _ in 0..2 {
         assert_eq!(
-            classes(&scan_measured(&registry).findings),
+            classes(&scan_measured(&registry).notices),
             [("changed-files", PLACE)]
         );
         let row = registry.get(&Target::Id(sealed.id)).unwrap().unwrap();
@@ -273,12 +273,12 @@ fn a_seal_that_a_look_voids_is_reported() {
     let metadata = fs::File::open(sealed.path().join(".zarray")).unwrap();
     metadata.set_modified(later).unwrap();
     assert_eq!(
-        classes(&scan_measured(&registry).findings),
+        classes(&scan_measured(&registry).notices),
         [("rewritten", PLACE)]
     );
     let row = registry.get(&Target::Id(sealed.id)).unwrap().unwrap();
     assert_eq!((row.sealed_at, row.content_hash), (None, None));
-    assert_eq!(scan_measured(&registry).findings, []);
+    assert_eq!(scan_measured(&registry).notices, []);
 }
 
 #[test]
@@ -314,11 +314,11 @@ fn what_a_scan_saw_before_a_seal_does_not_void_it() {
         };
         let findings = if is_scan {
             let options = ScanOptions::default().measure(true);
-            registry.scan(options, &monitor).unwrap().findings
+            registry.scan(options, &monitor).unwrap().notices
         } else {
             let options = RefreshOptions::default().all(true).measure(true);
             let report = registry.refresh(&Filter::default(), options, &monitor);
-            report.unwrap().findings
+            report.unwrap().notices
         };
         assert!(monitor.is_done.load(Ordering::SeqCst));
         assert_eq!(findings, [], "what was seen is older than the seal");

@@ -464,7 +464,7 @@ fn what_belongs_to_an_inner_registry_is_left_alone() {
         .unwrap();
     assert_eq!(report.arrays, 1);
     let found: Vec<_> = report
-        .findings
+        .notices
         .iter()
         .map(|found| (found.class.as_str(), found.path.as_str()))
         .collect();

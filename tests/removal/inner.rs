@@ -111,7 +111,7 @@ fn what_is_no_folder_makes_no_registry_of_what_is_around_it() {
             let verified = registry.verify(&Filter::default(), VerifyOptions::default(), &Silent);
             let verified = verified.unwrap();
             assert!(verified.is_complete, "{case}");
-            let notices = scan.findings.iter().chain(&verified.notices);
+            let notices = scan.notices.iter().chain(&verified.notices);
             let classes: Vec<_> = notices.map(|notice| notice.class).collect();
             assert!(!classes.contains(&NoticeClass::InnerRegistry), "{case}");
 

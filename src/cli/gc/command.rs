@@ -219,8 +219,8 @@ fn look(
     drop(monitor);
     let report = seen.map_err(|error| context.ended(error, "nothing was removed"))?;
     context.warns_of_damage.set(true);
-    let partly = context.findings_of_query(&report.findings);
-    let request = request.unread(&report.findings).counts(&report.counts);
+    let partly = context.notices_of_query(&report.notices);
+    let request = request.unread(&report.notices).counts(&report.counts);
     Ok((registry, request, partly))
 }
 

@@ -161,7 +161,7 @@ fn still_complete<'a>(
             }
             Ok::<_, Error>(ControlFlow::Continue(()))
         })?;
-    // Only the rows matter here; findings are for the next refresh that a user asks for.
+    // Only the rows matter here; notices are for the next refresh that a user asks for.
     with_room(on.catalog, || {
         refresh::refresh_rows(on.catalog, on.base, &staying, on.now, on.monitor)
     })?;

@@ -108,12 +108,12 @@ impl GcRequest {
         self
     }
 
-    /// Takes from the findings of a refresh what it could not read: rules do not count it, and
+    /// Takes from the notices of a refresh what it could not read: rules do not count it, and
     /// nothing goes for it.
     #[must_use]
-    pub fn unread(mut self, findings: &[Notice]) -> Self {
-        let findings = findings.iter();
-        let unread = findings.filter(|found| found.class == NoticeClass::Unreadable);
+    pub fn unread(mut self, notices: &[Notice]) -> Self {
+        let notices = notices.iter();
+        let unread = notices.filter(|found| found.class == NoticeClass::Unreadable);
         self.unread.extend(unread.map(|found| found.path.clone()));
         self
     }

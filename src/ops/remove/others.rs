@@ -28,7 +28,7 @@ pub(crate) fn count_others(
         }
         let is_counted = |path: &Path| counted.contains(path);
         let found = store::count_others(base, [folder], &is_counted, monitor)?;
-        item.others = found.findings.is_empty().then_some(found.size);
+        item.others = found.notices.is_empty().then_some(found.size);
     }
     Ok(())
 }

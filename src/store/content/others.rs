@@ -25,7 +25,7 @@ pub struct OthersCount {
     /// Bytes on disk of files and folders, a file with several links once.
     pub disk_bytes: ByteCount,
     /// Folders and files that could not be read.
-    pub findings: Vec<Notice>,
+    pub notices: Vec<Notice>,
 }
 
 /// Counts what is in folders, relative to the base directory, but for the paths that are counted
@@ -40,7 +40,7 @@ pub fn count_others(
     monitor: &dyn Monitor,
 ) -> Result<OthersCount, StorageError> {
     let mut tally = Tally::default();
-    let mut findings = Vec::new();
+    let mut notices = Vec::new();
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
     let mut open: Vec<PathBuf> = folders.into_iter().collect();
     while let Some(path) = open.pop() {
@@ -53,13 +53,13 @@ pub fn count_others(
             // Removed or replaced since its name was read.
             && !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
         {
-            findings.push(unreadable(base, &path, &errno.into()));
+            notices.push(unreadable(base, &path, &errno.into()));
         }
     }
     Ok(OthersCount {
         size: tally.size(),
         disk_bytes: tally.disk_bytes(),
-        findings,
+        notices,
     })
 }
 
