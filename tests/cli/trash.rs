@@ -538,3 +538,42 @@ fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
     let said = world.transcript(&format!("list {} --jsonl", arrays[1]));
     assert!(said.contains("\"state\":\"present\""), "{said}");
 }
+
+#[test]
+fn what_is_put_back_into_the_trash_after_its_removal_was_restored_is_there_again() {
+    let world = World::scanned();
+    let arrays = [
+        "mito/validation.zarr/1000/crop1/prediction",
+        "mito/validation.zarr/1000/crop2/prediction",
+    ];
+    world.transcript(&format!(
+        "rm {} --trash-for 1h --yes --quiet",
+        arrays.join(" ")
+    ));
+    let mut trash = fs::read_dir(world.base.join(".dalsegno/trash")).unwrap();
+    let folder = trash.next().unwrap().unwrap().path();
+    let id = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    let away = world.dir.join("away");
+    fs::rename(folder.join("1"), &away).unwrap();
+    world.transcript(&format!("restore {id}"));
+    assert!(!folder.exists());
+    fs::create_dir(&folder).unwrap();
+    fs::rename(&away, folder.join("1")).unwrap();
+    let said = world.transcript("verify\ntrash list");
+    assert!(
+        said.contains("trash-returned") && !said.contains("interrupted"),
+        "{said}"
+    );
+    let next = format!("bring it back with: dalsegno restore {id}; or unlink it with");
+    assert_eq!(said.matches(&next).count(), 2, "{said}");
+    // Kept by the next command that writes, and without the time that it had.
+    world.transcript("pin p --run mito --iteration 1000 --reason why");
+    let said = world.transcript("trash list --jsonl");
+    assert!(
+        said.contains("\"state\":\"kept\",\"purge_after\":null,\"artifacts\":0"),
+        "{said}"
+    );
+    let said = world.transcript(&format!("restore {id}"));
+    assert!(said.contains("restored 1 artifact from"), "{said}");
+    assert!(world.base.join(arrays[1]).exists() && !folder.exists());
+}
