@@ -174,7 +174,7 @@ pub(super) fn say_lost(context: &Context, skipped: &[Skipped]) {
             format!("{lost} were deleted in the trash; their rows are back as missing")
         }
     };
-    let next = "if it was moved away, move it to its old path; see: dalsegno list --state missing; \
+    let next = "if data was moved away, move it to its old path; see: dalsegno list --state missing; \
                 remove such a row with: dalsegno rm PATH";
     context.say(&format!("{lost}; {}", context.with_base(next)));
 }

@@ -525,7 +525,7 @@ fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
     let way = said.find("next: move away what is in the way").unwrap();
     let lost = said.find("is not there any more").unwrap();
     assert!(
-        way < lost && said.contains("if it was moved away, move it to its old path"),
+        way < lost && said.contains("if data was moved away, move it to its old path"),
         "{said}"
     );
     fs::rename(&away, folder.join("1")).unwrap();
