@@ -271,6 +271,12 @@ impl<'a> ChosenRows<'a> {
     }
 }
 
+/// A metric without the `:min` or `:max` that may follow it.
+pub(super) fn without_direction(text: &str) -> &str {
+    let bare = |end| text.strip_suffix(end).filter(|bare| !bare.is_empty());
+    bare(":min").or_else(|| bare(":max")).unwrap_or(text)
+}
+
 /// The scores of the metrics that columns name.
 #[derive(Debug, Default)]
 pub(super) struct Scores {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use clap::Args;
 
 use super::artifacts::chunks_cell;
-use super::columns::{Listed, Scores, Wanted};
+use super::columns::{Listed, Scores, Wanted, without_direction};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
@@ -72,7 +72,8 @@ impl Listed for Artifact {
     }
 
     fn metric(text: &str) -> Result<String, String> {
-        Ok(text.to_owned())
+        // One artifact has one score: its direction says nothing.
+        Ok(without_direction(text).to_owned())
     }
 
     fn align(field: &str) -> Align {

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use super::columns::{Chosen, ChosenRows, Listed, Scores, Wanted, column, sort_key};
+use super::columns::{
+    Chosen, ChosenRows, Listed, Scores, Wanted, column, sort_key, without_direction,
+};
 use super::complete;
 use super::context::Context;
 use super::fail::Failure;
@@ -16,6 +18,7 @@ use crate::catalog::{ParseSummaryKeyError, Summary, SummaryKey, SummaryOptions};
 use crate::error::Result as LibraryResult;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
+use crate::model::nearest::nearest;
 use crate::model::order::Order;
 use crate::model::size::{ByteCount, Total};
 use crate::registry::Registry;
@@ -110,6 +113,7 @@ impl<R: Listed> Shape<R> {
         format: Format,
         nothing: &str,
     ) -> Result<(), Failure> {
+        self.say_unknown_metrics(context, registry)?;
         let mut total = Total::default();
         let scores = R::scores(registry, filter, &self.metrics())?;
         let mut rows = ChosenRows::new::<R>(context, format, &self.columns, scores)?;
@@ -124,6 +128,24 @@ impl<R: Listed> Shape<R> {
             context.say(&format!("{rows}, {}", total_text(&total)));
         }
         context.say_nothing(registry, (asked, filter), format, (written, nothing))
+    }
+
+    /// Warns of metrics in columns of which the registry has no score.
+    fn say_unknown_metrics(&self, context: &Context, registry: &Registry) -> Result<(), Failure> {
+        let metrics = self.metrics();
+        if metrics.is_empty() {
+            return Ok(());
+        }
+        let known = registry.metrics()?;
+        let names = metrics.iter().map(|metric| without_direction(metric));
+        for name in names.filter(|name| !known.iter().any(|known| known == name)) {
+            let advice = match nearest(name, known.iter().map(String::as_str)) {
+                Some(nearest) => format!("; did you mean {nearest:?}?"),
+                None => String::new(),
+            };
+            context.warn(&format!("no score {name:?} is recorded{advice}"));
+        }
+        Ok(())
     }
 
     /// Metrics whose scores are shown.

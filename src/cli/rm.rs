@@ -231,6 +231,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     }
     // No lock is held while the user decides: the transaction checks every row again.
     if !command.yes {
+        registry.check_removal(&plan, &options)?;
         ask(context, &registry, &plan, keep, about_all.as_deref())?;
     }
     let mut rounds = 1;

@@ -74,6 +74,7 @@ impl Record for Score {
         Column("METRIC", Align::Left),
         Column("VALUE", Align::Right),
     ];
+    const MINOR: &'static [&'static str] = &["PARAMETERS", "DATASET"];
     const FIELDS: &'static [&'static str] = &[
         "run",
         "iteration",
@@ -118,6 +119,7 @@ struct ScoreReport<'a> {
 impl Record for ScoreReport<'_> {
     const NAME: &'static str = Score::NAME;
     const COLUMNS: &'static [Column] = Score::COLUMNS;
+    const MINOR: &'static [&'static str] = Score::MINOR;
     const FIELDS: &'static [&'static str] = Score::FIELDS;
 
     fn cells(&self) -> Vec<String> {

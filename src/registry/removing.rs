@@ -173,7 +173,28 @@ impl Registry {
     /// # Errors
     /// [`Error`](crate::Error) if a best link or the catalog cannot be read.
     pub fn protected(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
-        remove::protected(&self.removing(&Silent), plan, options)
+        let protected = remove::protected(&self.removing(&Silent), plan, options)?;
+        let skipped = protected.iter();
+        Ok(skipped
+            .map(|(path, error)| Skipped::new(path.clone(), error))
+            .collect())
+    }
+
+    /// Fails if carrying out a plan would, by what [`Registry::protected`] looks at. Changes nothing.
+    /// What `keep_going` would leave out does not fail.
+    ///
+    /// # Errors
+    /// That of the first artifact or item that may not be removed, and those of
+    /// [`Registry::protected`].
+    pub fn check_removal(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<()> {
+        if options.keep_going {
+            return Ok(());
+        }
+        let protected = remove::protected(&self.removing(&Silent), plan, options)?;
+        match protected.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Context of a removal.

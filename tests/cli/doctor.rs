@@ -376,6 +376,8 @@ fn a_report_begins_with_a_verdict() {
     let first = |text: &str| text.lines().nth(1).unwrap_or_default().to_owned();
     let text = world.transcript("doctor --table");
     assert_eq!(first(&text), "out|   all is well", "{text}");
+    let not_seen = "out|   the arrays on disk are looked at by: dalsegno verify";
+    assert_eq!(text.lines().nth(2), Some(not_seen), "{text}");
     let stranger = world.base.join(".dalsegno/trash/mine");
     fs::create_dir_all(stranger).unwrap();
     let text = world.transcript("doctor --table");

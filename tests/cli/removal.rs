@@ -133,6 +133,19 @@ fn rm_asks_on_a_terminal_and_only_yes_is_yes() {
 }
 
 #[test]
+fn rm_refuses_what_is_pinned_before_it_asks() {
+    let world = world();
+    world.transcript("pin paper --run mito --iteration 1000 --reason figure");
+    let before = world.tree();
+    let said = answered(&world, "rm --run mito", "y\n");
+    assert!(said.contains("error[pinned]"), "{said}");
+    assert!(!said.contains("[y/N]"), "{said}");
+    assert!(world.tree() == before);
+    let said = answered(&world, "rm --run mito --keep-going", "n\n");
+    assert!(said.contains("[y/N]"), "{said}");
+}
+
+#[test]
 fn without_a_terminal_and_without_yes_nothing_is_removed() {
     let world = world();
     let before = world.tree();

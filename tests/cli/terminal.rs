@@ -130,6 +130,24 @@ fn a_terminal_gets_tables_as_wide_as_it_is() {
 }
 
 #[test]
+fn a_column_of_a_score_that_is_not_recorded_is_said() {
+    let world = World::scanned();
+    world.transcript("score --run mito --iteration 1000 voi=0.5 --quiet");
+    for call in [
+        "list --columns run,score:voj",
+        "list --columns run,score:voj:min",
+        "runs --columns run,score:voj:min",
+    ] {
+        let text = world.transcript(call);
+        let warning = "no score \"voj\" is recorded; did you mean \"voi\"?";
+        assert!(text.contains(warning), "{call}: {text}");
+    }
+    let text =
+        world.transcript("list --run mito --iteration 1000 --columns score:voi:min --limit 1");
+    assert!(text.contains("0.5") && !text.contains("warning"), "{text}");
+}
+
+#[test]
 fn list_prints_the_columns_and_the_number_that_were_asked_for() {
     let world = World::scanned();
     let text = world.transcript(

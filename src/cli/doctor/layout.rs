@@ -11,6 +11,8 @@ use crate::model::size::ByteCount;
 const WIDTH: usize = 80;
 /// The verdict on a registry of which nothing is wrong.
 const ALL_IS_WELL: &str = "all is well";
+/// What the verdict did not look at.
+const BY_THE_CATALOG: &str = "the arrays on disk are looked at by: dalsegno verify";
 
 /// Column in which values begin.
 const VALUES: usize = 24;
@@ -22,7 +24,10 @@ pub(super) fn lines(
     verdict: &[String],
 ) -> Result<(), Failure> {
     match verdict.is_empty() {
-        true => put(context, ALL_IS_WELL, "")?,
+        true => {
+            put(context, ALL_IS_WELL, "")?;
+            put(context, BY_THE_CATALOG, "")?;
+        }
         false => verdict
             .iter()
             .try_for_each(|wrong| put(context, "", wrong))?,

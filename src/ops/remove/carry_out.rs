@@ -4,13 +4,14 @@
 //! the reserve beside the catalog, because even deleting rows needs space in the log.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::context::Removing;
 use super::foreign::of_other_runs;
 use super::moved::Moved;
 use super::plan::{PlannedItem, RemovalPlan};
 use super::protection::Protection;
-use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
+use super::report::{BackupFailure, RemovalReport, RemoveOptions};
 use super::transaction;
 use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
@@ -31,7 +32,7 @@ pub(crate) fn protected(
     on: &Removing<'_>,
     plan: &RemovalPlan,
     options: &RemoveOptions,
-) -> Result<Vec<Skipped>, Error> {
+) -> Result<Vec<(PathBuf, Error)>, Error> {
     let (catalog, base) = (on.catalog, on.base);
     let look_for = on.look_for(options.keep);
     let options = RemoveOptions {
@@ -60,7 +61,7 @@ pub(crate) fn protected(
                 | Error::BestLinked { .. }
                 // What this user may not open is refused or skipped, and the rest can go.
                 | Error::Storage(StorageError::NotMovable { .. })),
-            ) => protected.push(Skipped::new(artifact.path(), &error)),
+            ) => protected.push((artifact.path(), error)),
             Err(error) => return Err(error),
         }
     }
@@ -82,12 +83,12 @@ pub(crate) fn protected(
     // What the artifacts of an item say already is not said of it again.
     let is_new = |path: &str| {
         let path = base.path().join(path);
-        !protected.iter().any(|one| one.path.starts_with(&path))
+        !protected.iter().any(|(one, _)| one.starts_with(&path))
     };
     held.retain(|path, _| is_new(path));
     let held = plan.items.iter().filter_map(|item| {
-        let error = held.get(&item.path)?;
-        Some(Skipped::new(base.path().join(&item.path), error))
+        let error = held.remove(&item.path)?;
+        Some((base.path().join(&item.path), error))
     });
     protected.extend(held);
     Ok(protected)
