@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
-profile=release
+profile=dist
 architectures=(x86_64 aarch64)
 out=dist
 usage() {
