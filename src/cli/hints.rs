@@ -265,7 +265,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::ReopenAfterFork => {
             "close the registry in the parent before the fork, and open it in the child after it"
         }
-        Hint::FreeCatalogSpace => "free space on the file system of the catalog",
+        Hint::FreeCatalogSpace => {
+            "delete a file on the file system of the catalog; if it has space, its inodes are used \
+             up (df -i), and some files must go by hand"
+        }
         Hint::FreeByRemoval => {
             // Both open the catalog with the reserve; other commands leave that to them.
             "free space with: dalsegno rm, or empty the trash with: dalsegno trash empty; a \

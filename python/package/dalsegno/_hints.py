@@ -84,7 +84,10 @@ WORDS: dict[str, str] = {
         "folder around it"
     ),
     "reopen-after-fork": "close the registry before the fork, and open it again in the child",
-    "free-catalog-space": "free space on the file system of the catalog",
+    "free-catalog-space": (
+        "delete a file on the file system of the catalog; if it has space, its inodes are used up "
+        "(df -i), and some files must go by hand"
+    ),
     "free-by-removal": (
         "free space with remove(), or with empty_trash() if something is in the trash; a reserve "
         "lets both work on a full disk"
