@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::CatalogError;
 use super::removals::{
-    Change, ITEMS, MISSING_OF_ITEM, OF_ITEM, OpenRemoval, PATH_OF_ITEM, STATE_OF, state_of,
+    Change, MISSING_OF_ITEM, OF_ITEM, OpenRemoval, PATH_OF_ITEM, STATE_OF, state_of,
 };
 use super::sqlite::file::Catalog;
 use crate::model::artifact::Artifact;
@@ -105,22 +105,6 @@ impl RemovalView<'_> {
                 statement
                     .query_row(params![id.as_str(), item], |row| row.get(0))
                     .optional()
-            })
-            .map_err(|error| self.sql(error))
-    }
-
-    /// Numbers of the items of a removal, and where they were, relative to the base directory.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn items(&self, id: &RemovalId) -> Result<Vec<(u32, String)>, CatalogError> {
-        self.connection
-            .prepare_cached(ITEMS)
-            .and_then(|mut statement| {
-                statement
-                    .query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                    .collect()
             })
             .map_err(|error| self.sql(error))
     }

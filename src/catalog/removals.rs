@@ -49,7 +49,6 @@ pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after \
      FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
 pub(super) const ADD_ITEM: &str = "INSERT INTO moved (removal_id, item, path) VALUES (?1, ?2, ?3)";
 pub(super) const PATH_OF_ITEM: &str = "SELECT path FROM moved WHERE removal_id = ?1 AND item = ?2";
-pub(super) const ITEMS: &str = "SELECT item, path FROM moved WHERE removal_id = ?1 ORDER BY item";
 pub(super) const OF_ITEM: &str = concat!(
     "SELECT ",
     columns!(),

@@ -114,7 +114,6 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::ADD_ITEM,
         removals::INSERT_REMOVAL,
         removals::COPY_TO_REMOVAL,
-        removals::ITEMS,
         removals::KEEP,
         removals::KEPT_ITEMS,
         removals::FATE,

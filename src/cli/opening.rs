@@ -268,16 +268,8 @@ impl Context {
         let hint = self.with_base("see: dalsegno doctor");
         // What recovery leaves to other users, no command of this user resolves.
         let left_alone = registry.folders_left_alone()?.count();
-        let put_back = registry.put_back_into_trash(&pending)?;
-        for id in put_back.iter().take(MOST_LINES) {
-            self.warn(&self.with_base(&format!(
-                "something was put back into the trash of removal {id}, which was restored; bring it back \
-                 with: dalsegno restore {id}; or unlink it with: dalsegno trash empty {id}"
-            )));
-        }
-        let settled = left_alone + put_back.len();
         // From outside, a removal at work looks like one that was interrupted.
-        let what = match pending.unsettled.len().saturating_sub(settled) {
+        let what = match pending.unsettled.len().saturating_sub(left_alone) {
             0 => None,
             1 => Some("a removal is in flight or was interrupted".to_owned()),
             open => {

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use super::recover::{MOST_OF_OTHERS, is_own, passed_over, pending, refusal};
 use super::remove::refused_purge;
-use super::rest;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
-use crate::model::removal::{RemovalId, RemovalState};
+use crate::model::removal::RemovalId;
 use crate::model::shell::shell_word;
 use crate::store::{Base, StorageError, Trash, TrashFolder};
 
@@ -119,14 +118,10 @@ pub(crate) fn reason(
             )
         }));
     }
-    let state = catalog.removal(id)?.map(|removal| removal.state);
-    let found = match state {
-        Some(RemovalState::Restored) => not_of_it(catalog, base, id, folder),
-        _ => refusal(base, folder).and_then(|refused| match refused {
-            None if state.is_none() => unexplained(folder),
-            refused => Ok(refused),
-        }),
-    };
+    let found = refusal(base, folder).and_then(|refused| match refused {
+        None if catalog.removal(id)?.is_none() => unexplained(folder),
+        refused => Ok(refused),
+    });
     match found {
         // Any user may have put it there, and it must not stop a look at the rest.
         Err(Error::Storage(error)) => Ok(Some(unreadable(&error))),
@@ -153,57 +148,6 @@ pub(crate) fn unreadable(error: &StorageError) -> String {
 fn look_and_move(folder: &Path) -> String {
     let path = shell_word(&folder.display().to_string());
     format!("check what it holds with: ls -lR {path}; and move it away with: mv {path} FOLDER")
-}
-
-/// Restored removals that something was put back into the trash of: the next command that writes
-/// keeps it there.
-///
-/// # Errors
-/// [`Error`] if the trash or the catalog cannot be read.
-#[cfg(feature = "cli")]
-pub(crate) fn put_back(
-    catalog: &Catalog,
-    base: &Base,
-    unsettled: &[RemovalId],
-) -> Result<Vec<RemovalId>, Error> {
-    let mut found = Vec::new();
-    let Some(trash) = Trash::open(base)? else {
-        return Ok(found);
-    };
-    for id in unsettled {
-        let removal = catalog.removal(id)?;
-        // What cannot be read is left alone.
-        if removal.is_some_and(|removal| removal.state == RemovalState::Restored)
-            && let Ok(Some(folder)) = trash.folder(id)
-            && catalog
-                .view_removals(|view| rest::is_put_back(base, view, &folder, id))
-                .unwrap_or(false)
-        {
-            found.push(id.clone());
-        }
-    }
-    Ok(found)
-}
-
-/// Says what is in the folder of a restored removal that is none of its items.
-fn not_of_it(
-    catalog: &Catalog,
-    base: &Base,
-    id: &RemovalId,
-    folder: &TrashFolder,
-) -> Result<Option<String>, Error> {
-    let is_settled = catalog.view_removals(|view| {
-        let is_settled = rest::is_put_back(base, view, folder, id)?;
-        Ok::<_, Error>(is_settled || rest::is_nothing(base, view, folder, id)?)
-    })?;
-    Ok((!is_settled).then(|| {
-        format!(
-            "{} has something in it that is not of its removal, which was restored, so it is left \
-             alone; {}",
-            folder.path().display(),
-            look_and_move(folder.path())
-        )
-    }))
 }
 
 /// Says of a folder that no removal of the catalog has why recovery cannot tell what it was.

@@ -16,7 +16,6 @@
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
 //! | no folder | removal being purged | it is marked as purged |
 //! | folder | removal over | what is left of the folder is dropped |
-//! | folder with an item put back by hand | removal restored | it is kept again, until it is emptied |
 //! | folder with something in it | removal purged | the purge goes on: a power cut undid unlinks |
 //!
 //! If an item's old path is occupied again, the item stays in the trash as a kept removal: both
@@ -395,15 +394,6 @@ fn settle(
                 false if open.state == RemovalState::Purged => {
                     change.set_state(id, RemovalState::Purging, None)?;
                     Ok(Settled::Due)
-                }
-                // Its rows are back; by its id a restore brings back what is there.
-                false if rest::is_put_back(base, &change.view(), &folder, id)? => {
-                    change.set_state(id, RemovalState::Kept, None)?;
-                    change.keep_until_emptied(id)?;
-                    Ok(Settled::Problem(format!(
-                        "something was put back into the trash of removal {id}, which was restored: \
-                         it is in the trash again; see: dalsegno trash list"
-                    )))
                 }
                 false => Ok(Settled::Problem(format!(
                     "{} has something in it, though removal {id} is over; it is left alone",

@@ -19,26 +19,6 @@ pub(crate) fn is_nothing(
     Ok(folder.is_hollow()? || redundant(base, view, folder, id)?.is_some())
 }
 
-/// Whether something that would be lost is in the place of an item of a removal of which all had come
-/// back: it was put back into the trash by hand.
-///
-/// # Errors
-/// [`Error`] if the trash or the catalog cannot be read.
-pub(crate) fn is_put_back(
-    base: &Base,
-    view: &RemovalView<'_>,
-    folder: &TrashFolder,
-    id: &RemovalId,
-) -> Result<bool, Error> {
-    let is_item = |name: &str| {
-        let number = name.parse().ok();
-        // What cannot be asked is none: it is left alone.
-        number.is_some_and(|number| matches!(view.path_of_item(id, number), Ok(Some(_))))
-    };
-    let items = folder.strangers(|name| !is_item(name), 1)?;
-    Ok(!items.is_empty() && !is_nothing(base, view, folder, id)?)
-}
-
 /// Unlinks the rest of a removal of which everything is back, if that loses nothing.
 ///
 /// # Errors

@@ -72,11 +72,6 @@ impl Registry {
         left_alone::left_alone(&self.catalog, &self.base, self.clock.now())
     }
 
-    #[cfg(feature = "cli")]
-    pub(crate) fn put_back_into_trash(&self, pending: &Pending) -> Result<Vec<RemovalId>> {
-        left_alone::put_back(&self.catalog, &self.base, &pending.unsettled)
-    }
-
     /// Returns what a removal of this target takes. The path of a container that has no row of its
     /// own means every artifact in it.
     ///

@@ -78,7 +78,6 @@ fn statements_of_removals_search() {
         "removals::STATE_OF",
         "removals::OPEN_STATES",
         "removals::PATH_OF_ITEM",
-        "removals::ITEMS",
         "removals::OF_ITEM",
         "removals::MISSING_OF_ITEM",
         "removals::FATE",

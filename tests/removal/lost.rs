@@ -8,13 +8,13 @@ use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::{RemovalId, RemovalState};
+use dalsegno::model::removal::RemovalId;
 use dalsegno::{Registry, RestoreTarget, VerifyOptions};
 use tempfile::TempDir;
 
 use crate::{
-    NOW, RestoreAsPlanned, TRASH, array, base, child, code, is_trash_empty, kept, key, open_at,
-    paths, target, write,
+    RestoreAsPlanned, TRASH, array, base, child, code, is_trash_empty, kept, key, paths, target,
+    write,
 };
 
 const ARRAYS: [&str; 3] = [
@@ -326,91 +326,6 @@ fn the_row_of_what_is_put_back_into_the_trash_is_present_again() {
         let classes: Vec<_> = found.iter().map(|found| found.class.as_str()).collect();
         let is_found = classes.contains(&"data-is-back");
         assert_eq!(is_found, is_copy, "{classes:?}");
-    }
-}
-
-/// When the rest had come back, so that its removal was over and its folder in the trash gone: it is
-/// kept again, and can be restored or unlinked as its finding says.
-#[test]
-fn what_is_put_back_when_its_removal_is_over_is_kept_again() {
-    for (is_part, is_restored) in [(false, false), (false, true), (true, false), (true, true)] {
-        let (folder, registry, id) = match is_part {
-            true => container_without(&[]),
-            false => removed(),
-        };
-        let there = match is_part {
-            true => item(&folder, &id, 0).join("1/b/prediction"),
-            false => item(&folder, &id, 1),
-        };
-        let away = folder.path().join("away");
-        fs::rename(&there, &away).unwrap();
-        let all = RestoreTarget::Removal(id.clone());
-        assert_eq!(registry.restore(&all).unwrap().artifacts.len(), 2);
-        let state_of = |registry: &Registry| registry.removal(&id).unwrap().unwrap().state;
-        assert_eq!(state_of(&registry), RemovalState::Restored);
-        assert!(is_trash_empty(folder.path()));
-        fs::create_dir_all(there.parent().unwrap()).unwrap();
-        fs::rename(&away, &there).unwrap();
-        let findings = |registry: &Registry| -> Vec<_> {
-            let found = registry.verify(&Filter::default(), VerifyOptions::new(), &Silent);
-            let found = found.unwrap().findings.into_iter();
-            let found = found.map(|found| (found.class.as_str(), found.next().unwrap()));
-            found.collect()
-        };
-        let next = format!("bring it back with: dalsegno restore {id}");
-        let expected = vec![("trash-returned", next)];
-        assert_eq!(findings(&registry), expected);
-        drop(registry);
-        let registry = open_at(folder.path(), NOW);
-        assert_eq!(state_of(&registry), RemovalState::Kept);
-        let trash = registry.trash().unwrap();
-        assert_eq!((trash.len(), trash[0].artifacts), (1, 0));
-        assert!(there.join(".zarray").exists());
-        assert_eq!(findings(&registry), expected);
-        let state = if is_restored {
-            let report = registry.restore_as_planned(&all).unwrap();
-            let back: Vec<String> = report
-                .artifacts
-                .iter()
-                .map(|a| a.location().path())
-                .collect();
-            assert_eq!((back, report.skipped), (vec![ARRAYS[1].to_owned()], vec![]));
-            assert!(folder.path().join(ARRAYS[1]).join(".zarray").exists());
-            assert_eq!(state_of(&registry), RemovalState::Restored);
-            State::Present
-        } else {
-            registry.empty_trash(None, &Silent).unwrap();
-            assert_eq!(state_of(&registry), RemovalState::Purged);
-            State::Missing
-        };
-        assert!(is_trash_empty(folder.path()));
-        assert_eq!(registry.trash().unwrap(), []);
-        let row = registry.get(&target(ARRAYS[1])).unwrap().unwrap();
-        assert_eq!(row.state, state);
-        child::assert_sound(registry.catalog_path());
-    }
-}
-
-#[test]
-fn what_is_put_beside_the_items_of_a_removal_that_is_over_is_left_alone_and_named() {
-    let (folder, registry, id) = removed();
-    registry
-        .restore(&RestoreTarget::Removal(id.clone()))
-        .unwrap();
-    let there = folder.path().join(TRASH).join(id.as_str());
-    // Not the number of an item either.
-    for name in ["notes", "7"] {
-        fs::create_dir_all(&there).unwrap();
-        fs::write(there.join(name), "precious").unwrap();
-        let registry = open_at(folder.path(), NOW);
-        let state = registry.removal(&id).unwrap().unwrap().state;
-        assert_eq!(state, RemovalState::Restored);
-        let left = registry.left_alone().unwrap();
-        assert!(
-            left.len() == 1 && left[0].contains("move it away"),
-            "{left:?}"
-        );
-        fs::remove_file(there.join(name)).unwrap();
     }
 }
 

@@ -634,10 +634,9 @@ fn way_back(
     let identities = Identities::new(base, id, all);
     let mut items = part.items.clone();
     if let (true, Some(folder)) = (part.is_whole, folder) {
-        // All their artifacts are back, and something beside them had no place, or was put back. Then
-        // the folder may have been made by hand, without a manifest.
-        for (number, _) in view.items(id)? {
-            if folder.has(number)? {
+        // All their artifacts are back, and something beside them had no place.
+        for &number in named.keys() {
+            if folder.has(number)? && view.path_of_item(id, number)?.is_some() {
                 items.entry(number).or_default();
             }
         }

@@ -307,8 +307,7 @@ impl VerifyFinding {
     #[must_use]
     pub fn next(&self) -> Option<String> {
         // Of an item in the trash, the folder that it is in has the id of its removal.
-        // Of what is in the trash: its folder, or an item in that.
-        let removal = self.path.split('/').nth(2).unwrap_or_default();
+        let removal = self.path.rsplit('/').nth(1).unwrap_or_default();
         let next = || match self.is_of_inbox_itself() {
             true => "move it away; the next command that needs an inbox makes one".to_owned(),
             false => self.class.next().replace("REMOVAL", removal),

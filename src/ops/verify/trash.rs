@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::comparison::Verify;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
-use crate::catalog::{KeptItem, RemovalView, Selected};
+use crate::catalog::{KeptItem, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::filter::Filter;
@@ -16,8 +16,7 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::left_alone;
 use crate::ops::recover;
 use crate::ops::remove;
-use crate::ops::rest;
-use crate::store::{self, Trash, TrashFolder};
+use crate::store::{self, Trash};
 
 impl Verify<'_> {
     /// Checks the trash, whatever the selection.
@@ -127,14 +126,10 @@ impl Verify<'_> {
             ),
             // Reported with the states of the catalog.
             Some(RemovalState::Purging) => return Ok(()),
-            Some(RemovalState::Restored) if has_items && self.is_put_back(id, &folder)? => (
-                VerifyClass::TrashReturned,
-                "something was put back here after the removal was restored",
-                None,
-            ),
             Some(RemovalState::Restored) if has_items && !folder.is_hollow()? => (
                 VerifyClass::TrashLeftover,
-                "something is in the trash of a removal that was restored, and is not of it",
+                "something is left of a removal that was restored; if it was lost and put back here, \
+                 move it to its old place, where the next look at the disk finds it",
                 None,
             ),
             Some(RemovalState::Purged) if has_items => (
@@ -155,16 +150,6 @@ impl Verify<'_> {
         Ok(())
     }
 
-    /// Whether recovery keeps the rest of a restored removal in the trash again.
-    fn is_put_back(&self, id: &RemovalId, folder: &TrashFolder) -> Result<bool, Error> {
-        let look = |view: &RemovalView<'_>| rest::is_put_back(self.base, view, folder, id);
-        match self.catalog.view_removals(look) {
-            // What cannot be read of it is left alone.
-            Err(Error::Storage(_)) => Ok(false),
-            found => found,
-        }
-    }
-
     /// Items of kept removals, by removal and number, with data of rows that are missing. A restore
     /// found it lost, and it was put back into the trash since.
     fn returned(&self, trash: Option<&Trash>) -> Result<Vec<(RemovalId, u32, String)>, Error> {
@@ -182,28 +167,33 @@ impl Verify<'_> {
             let Some(folder) = folder.filter(|_| open.state == RemovalState::Kept) else {
                 continue;
             };
-            for (item, path) in self.catalog.view_removals(|view| view.items(&id))? {
-                let rows = missing.range(path.clone()..);
-                let rows = rows.take_while(|(at, _)| at.starts_with(&path));
+            let Ok(Some(manifest)) = folder.manifest() else {
+                continue;
+            };
+            for item in &manifest.items {
+                let rows = missing.range(item.path.clone()..);
+                let rows = rows.take_while(|(at, _)| at.starts_with(&item.path));
                 let rows = rows.filter_map(|(at, row)| {
-                    Some((row, at, Path::new(at).strip_prefix(&path).ok()?))
+                    Some((row, at, Path::new(at).strip_prefix(&item.path).ok()?))
                 });
                 let mut rows = rows.peekable();
                 if rows.peek().is_none() {
                     continue;
                 }
-                let kept = self.catalog.view_removals(|view| view.of_item(&id, item))?;
+                let kept = self
+                    .catalog
+                    .view_removals(|view| view.of_item(&id, item.item))?;
                 let kept: HashSet<String> = kept.iter().map(|row| row.location().path()).collect();
                 for (row, at, part) in rows {
                     let kind = row.key.kind();
                     // What can be restored with its row is no finding.
                     if !kept.contains(at)
-                        && store::is_in_trash(&folder, item, part, at.as_ref(), kind)
+                        && store::is_in_trash(&folder, item.item, part, at.as_ref(), kind)
                             .unwrap_or(false)
                     {
                         let detail =
                             format!("what was {at} is there again, and its row is missing");
-                        found.push((id.clone(), item, detail));
+                        found.push((id.clone(), item.item, detail));
                     }
                 }
             }
