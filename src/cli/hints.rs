@@ -1,7 +1,10 @@
 //! Hints as text for the command line, which names commands and flags. This is the only table of
 //! them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use rustix::process::geteuid;
 
 use super::artifacts::user_name;
 use super::render::shell_word;
@@ -43,6 +46,13 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         keeper: Some(_),
     }) = error
     {
+        // Whoever wrote the path may want a catalog in a folder of this user.
+        if let Some(writer) = base.and_then(other_writer) {
+            return Some(format!(
+                "mount its disk, if that is not mounted; {writer} wrote this path into \
+                 {REGISTRY_DIR}/config.toml: ask that user, or root, before a catalog is made there"
+            ));
+        }
         let path = shell_word(&path.display().to_string());
         return Some(format!(
             "mount its disk, if that is not mounted; if the catalog is lost, make a new one, from its \
@@ -160,6 +170,14 @@ fn how_to_copy(path: &Path, base: &Path) -> String {
          catalog is lost, begin with its published copy: mkdir -p {folder} && cp {copy} {path}; \
          then run the same command again"
     )
+}
+
+/// The user who wrote the settings of a base directory, if that is neither root nor this user.
+fn other_writer(base: &Path) -> Option<String> {
+    let settings = base.join(REGISTRY_DIR).join("config.toml");
+    let uid = settings.symlink_metadata().ok()?.uid();
+    let is_trusted = uid == 0 || uid == geteuid().as_raw();
+    (!is_trusted).then(|| user_name(uid))
 }
 
 /// What to type if the published copy is newer than the catalog. The files are moved aside, not

@@ -92,12 +92,13 @@ impl Inbox {
         self.note_at(now(), note)
     }
 
-    /// The same, for what was to be written at this time.
+    /// The same, for what was to be written at this time; a time before 1970, or after the year 9999,
+    /// becomes the first or the last moment of that range.
     ///
     /// # Errors
     /// As [`Inbox::note`].
     pub fn note_at(&self, at: Timestamp, note: Note) -> Result<()> {
-        self.append(at, [note])
+        self.append(known(at), [note])
     }
 
     /// Leaves many notes, with far fewer writes than one by one. If it fails, the first of them may
@@ -220,6 +221,11 @@ impl Registry {
 }
 
 fn now() -> Timestamp {
+    known(SystemClock.now())
+}
+
+/// The time nearest to one that a note may have.
+fn known(at: Timestamp) -> Timestamp {
     // A note of a time before 1970 or after 9999 would be refused, and what it notes be missing.
-    SystemClock.now().clamp(Timestamp(0), Timestamp::LAST)
+    at.clamp(Timestamp(0), Timestamp::LAST)
 }

@@ -279,6 +279,15 @@ fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
     let catalog = world.dir.join("disk/c.sqlite3");
     let rebuild = format!("rebuild --from-disk --catalog {}", catalog.display());
     let gone = on(&world, "node7", "runs\nrebuild");
+    if let Ok(()) =
+        std::os::unix::fs::chown(world.base.join(".dalsegno/config.toml"), Some(61_001), None)
+    {
+        // Root types nothing that another user wrote.
+        let text = on(&world, "node7", "runs");
+        assert!(text.contains("61001 wrote this path"), "{text}");
+        assert!(!text.contains("rebuild --catalog"), "{text}");
+        std::os::unix::fs::chown(world.base.join(".dalsegno/config.toml"), Some(0), None).unwrap();
+    }
     fs::create_dir(world.dir.join("disk")).unwrap();
     let made = on(&world, "node7", &format!("rebuild\n{rebuild}\nruns"));
     assert_transcript!("hosts_keeper", format!("{renamed}{moved}{gone}{made}"));

@@ -41,6 +41,20 @@ fn notes_become_operations_of_who_left_them_at_that_time() {
 }
 
 #[test]
+fn a_note_of_a_clock_that_is_wrong_is_folded_at_the_nearest_time() {
+    let base = base();
+    let inbox = Inbox::open(base.path()).unwrap();
+    for (iteration, at) in [(1, -1), (2, i64::MAX)] {
+        inbox
+            .note_at(Timestamp(at), record(&prediction(iteration)))
+            .unwrap();
+    }
+    assert_eq!(rows(base.path()).len(), 2);
+    assert_eq!(refused(base.path()), Vec::<String>::new());
+    assert_eq!(operations(base.path())[0].at, Timestamp(0));
+}
+
+#[test]
 fn opening_says_how_many_notes_it_folded() {
     let base = base();
     note(base.path(), &[prediction(1), prediction(2)]);
