@@ -342,7 +342,7 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
-/// What follows in a sentence; nothing if there is none.
+/// The text as the end of a sentence, after a semicolon; empty without a text.
 fn clause(text: Option<&str>) -> String {
     text.map_or(String::new(), |text| format!("; {text}"))
 }

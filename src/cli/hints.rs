@@ -46,7 +46,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         keeper: Some(_),
     }) = error
     {
-        // Whoever wrote the path may want a catalog in a folder of this user.
+        // The writer of the path may want a catalog in a folder of this user.
         if let Some(writer) = base.and_then(other_writer) {
             return Some(format!(
                 "mount its disk, if that is not mounted; {writer} wrote this path into \

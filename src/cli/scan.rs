@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
 }
 
 /// Asks whether another folder was meant, in which the runs most likely are, and makes a registry
-/// there if it has none. Where it cannot ask, it says what to type.
+/// there if it has none. Without a terminal it says what to type.
 fn meant(context: &Context, base: &Path, likely: &Path, format: Format) -> Result<bool, Failure> {
     let has_registry = matches!(RegistryDir::exists(likely), Ok(true));
     let (likely_word, old) = (

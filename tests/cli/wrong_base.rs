@@ -38,7 +38,7 @@ fn a_scan_beside_a_registry_asks_for_that() {
     let mut text = world.transcript("scan --base ..");
     text += &answered_in(&world, "..", "scan", "y\n");
     assert_transcript!("wrong_base_above", text);
-    // What has rows is where it should be.
+    // Data that has rows is in its place.
     world.transcript("rebuild --base .. --quiet");
     let recorded = "record prediction --run r --iteration 1 --dataset d --quiet --base ..";
     world.transcript(recorded);

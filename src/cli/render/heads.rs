@@ -26,7 +26,7 @@ pub(in crate::cli) struct Heads {
     pub(in crate::cli) columns: Vec<(String, Align)>,
     /// Headings of the columns that a narrow terminal loses, the least important first.
     pub(in crate::cli) minor: &'static [&'static str],
-    /// Whether the user named the columns: such are left out only where none of their cells has
+    /// Whether the user named the columns: they are left out only if none of their cells has
     /// room.
     pub(in crate::cli) chosen: bool,
 }
