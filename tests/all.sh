@@ -24,7 +24,7 @@ case "${1:-}" in
     "")
         form=short minutes=30 nfs=()
         # One fault in so many: see tests/child/fault.rs.
-        export DALSEGNO_ONE_IN="${DALSEGNO_ONE_IN:-6}"
+        export DALSEGNO_ONE_IN="${DALSEGNO_ONE_IN:-10}"
         ;;
     *)
         sed -n 's/^# usage: /usage: /p' tests/all.sh >&2

@@ -350,7 +350,11 @@ fn a_folder_of_a_removal_that_is_over_is_left_alone() {
     fs::write(item.join("precious"), "").unwrap();
     let before = scene.tree();
     let registry = scene.open().unwrap();
-    assert_eq!(registry.recovery().problems.len(), 1);
+    let problems = &registry.recovery().problems;
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("the removal was restored, so it is left alone"));
+    // Queries, which settle nothing, say the same.
+    assert_eq!(registry.left_alone().unwrap(), *problems);
     assert_eq!(registry.empty_trash(None, &Silent).unwrap().purged, []);
     assert_eq!(scene.tree(), before);
 }

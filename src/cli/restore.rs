@@ -149,9 +149,8 @@ pub(super) fn say_left(context: &Context, registry: &Registry, skipped: &[Skippe
         // What is asked for the words alone must not end the command.
         if let Ok(Some(there)) = registry.get(&Target::Path(one.path.clone())) {
             context.say(&format!(
-                "  there: a {} ({}), recorded at {}; see: dalsegno show {}",
+                "  there: a {}, recorded at {}; see: dalsegno show {}",
                 there.key.kind(),
-                there.state,
                 there.recorded_at,
                 render::shell_word(&one.path.display().to_string()),
             ));

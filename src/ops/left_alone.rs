@@ -4,13 +4,13 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::recover::{MOST_OF_OTHERS, is_own, passed_over, pending, refusal};
+use super::recover::{MOST_OF_OTHERS, is_own, left_of_restored, passed_over, pending, refusal};
 use super::remove::refused_purge;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
-use crate::model::removal::RemovalId;
+use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::shell::shell_word;
 use crate::store::{Base, StorageError, Trash, TrashFolder};
 
@@ -117,6 +117,14 @@ pub(crate) fn reason(
                 shell_word(&folder.path().display().to_string())
             )
         }));
+    }
+    let state = catalog.removal(id)?.map(|removal| removal.state);
+    if state == Some(RemovalState::Restored) {
+        return match folder.is_hollow() {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some(left_of_restored(folder.path()))),
+            Err(error) => Ok(Some(unreadable(&error))),
+        };
     }
     let found = refusal(base, folder).and_then(|refused| match refused {
         None if catalog.removal(id)?.is_none() => unexplained(folder),

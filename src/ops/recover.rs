@@ -41,6 +41,7 @@ use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState};
+use crate::model::shell::shell_word;
 use crate::ops::due::{self, is_due};
 use crate::ops::remove;
 use crate::ops::rename::{self, RenameState};
@@ -396,8 +397,8 @@ fn settle(
                     Ok(Settled::Due)
                 }
                 false => Ok(Settled::Problem(format!(
-                    "{} has something in it, though removal {id} is over; it is left alone",
-                    folder.path().display()
+                    "removal {id}: {}",
+                    left_of_restored(folder.path())
                 ))),
             },
         }
@@ -415,6 +416,17 @@ fn settle(
         _ => {}
     }
     Ok(settled)
+}
+
+/// Says of the folder of a removal that was restored as a whole that something is in it.
+pub(crate) fn left_of_restored(folder: &Path) -> String {
+    let path = shell_word(&folder.display().to_string());
+    format!(
+        "{} has something in it, though the removal was restored, so it is left alone; if it was \
+         lost and put back here, move it to its old place, where the next look at the disk finds \
+         it; look with: ls -lR {path}",
+        folder.display()
+    )
 }
 
 /// Removes the folder of a removal that is over; false if something is in it.

@@ -102,8 +102,10 @@ impl Base {
         };
         match opened.and_then(|folder| registry_in(&folder, Path::new(""))) {
             Ok(place) => place == RegistryPlace::Folder,
-            // NOTDIR and LOOP: what has a registry is a folder, and nothing moves past a link.
-            Err(errno) => !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+            // NOTDIR and LOOP: what has a registry is a folder, and nothing moves past a link. STALE:
+            // another host has just deleted it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => false,
+            Err(_) => true,
         }
     }
 }

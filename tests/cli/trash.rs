@@ -153,7 +153,7 @@ fn what_is_in_the_way_of_a_restore_is_named_with_its_row() {
     fs::create_dir_all(world.base.join(ARRAY)).unwrap();
     fs::write(world.base.join(ARRAY).join(".zarray"), metadata).unwrap();
     let text = world.transcript("scan -q\nrestore --run mito");
-    let there = "there: a prediction (present), recorded at ";
+    let there = "there: a prediction, recorded at ";
     assert!(text.contains(there) && text.contains("exit 3"), "{text}");
     let see = format!("see: dalsegno show [BASE]/{ARRAY}");
     assert!(text.contains(&see), "{text}");

@@ -116,36 +116,35 @@ impl Verify<'_> {
         let (class, detail, repair) = match state {
             None => (
                 VerifyClass::TrashUnsettled,
-                "a removal in flight, or one that was interrupted",
+                "a removal in flight, or one that was interrupted".to_owned(),
                 Some(Repair::Settle),
             ),
             Some(RemovalState::Kept) => (
                 VerifyClass::TrashUnsettled,
-                "a restore in flight, or one that was interrupted",
+                "a restore in flight, or one that was interrupted".to_owned(),
                 Some(Repair::Settle),
             ),
             // Reported with the states of the catalog.
             Some(RemovalState::Purging) => return Ok(()),
             Some(RemovalState::Restored) if has_items && !folder.is_hollow()? => (
                 VerifyClass::TrashLeftover,
-                "something is left of a removal that was restored; if it was lost and put back here, \
-                 move it to its old place, where the next look at the disk finds it",
+                recover::left_of_restored(folder.path()),
                 None,
             ),
             Some(RemovalState::Purged) if has_items => (
                 VerifyClass::TrashLeftover,
-                "something is left of a removal that was purged",
+                "something is left of a removal that was purged".to_owned(),
                 Some(Repair::Settle),
             ),
             Some(RemovalState::Restored | RemovalState::Purged) => (
                 VerifyClass::TrashUnsettled,
-                "the folder of a removal that is over, or ends just now",
+                "the folder of a removal that is over, or ends just now".to_owned(),
                 Some(Repair::Settle),
             ),
         };
         // Asked last: it may have ended while the rest was read.
         if !is_gone(trash, id)? {
-            self.in_trash(class, id.as_str(), detail.to_owned(), repair);
+            self.in_trash(class, id.as_str(), detail, repair);
         }
         Ok(())
     }

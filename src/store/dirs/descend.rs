@@ -158,8 +158,8 @@ pub(crate) fn may_have_folders(stat: &Stat) -> bool {
 pub(crate) fn holds_registry(folder: impl AsFd) -> bool {
     match disk::registry_in(folder, Path::new("")) {
         Ok(place) => place == RegistryPlace::Folder,
-        // A folder that may not be searched is one in which nothing can be unlinked either: the
-        // purge says so by itself.
-        Err(errno) => errno != Errno::ACCESS,
+        // ACCESS: in a folder that may not be searched nothing can be unlinked either, and the purge
+        // says so by itself. STALE: another host has just deleted it.
+        Err(errno) => !matches!(errno, Errno::ACCESS | Errno::STALE),
     }
 }

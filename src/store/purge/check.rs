@@ -63,7 +63,7 @@ impl Check<'_> {
         let folder = match open_folder(parent, name) {
             Ok(folder) => folder,
             // No folder, or none any more: nothing in it needs a permission.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => return Ok(()),
             Err(errno) => return Err(StorageError::io("emptying", &path, errno)),
         };
         self.left = self.left.saturating_sub(1);

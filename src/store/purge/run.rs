@@ -202,7 +202,7 @@ impl Worker<'_, '_> {
     ) -> Result<Option<Arc<Dir>>, Stopped> {
         let fd = match open_on_mount(&parent.fd, name) {
             Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT | Errno::STALE) => return Ok(None),
             Err(Errno::XDEV) => {
                 self.fail(parent, name, "something is mounted there".to_owned())?;
                 return Ok(None);
