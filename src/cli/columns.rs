@@ -56,6 +56,9 @@ pub(super) trait Listed: Record {
     /// Adds it to the total of a listing.
     fn add_to(&self, total: &mut Total);
 
+    /// How many rows a selection has.
+    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64>;
+
     /// Passes the rows of a selection to `each`, until it breaks.
     fn each(
         registry: &Registry,
@@ -129,7 +132,34 @@ pub(super) fn column<R: Listed>(text: &str) -> Result<Chosen, String> {
 pub(super) fn sort_key<R: Listed>(text: &str) -> Result<R::Key, String> {
     let name = plain_name(text);
     let heading = R::HEADINGS.iter().find(|(heading, _)| *heading == name);
-    R::key(heading.map_or(name.as_str(), |(_, field)| field)).or_else(|_| R::key(&name))
+    let key = R::key(heading.map_or(name.as_str(), |(_, field)| field)).or_else(|_| R::key(&name));
+    // What is wrong with a metric, the library knows best.
+    key.map_err(|error| match name.starts_with(SCORE) {
+        true => error,
+        false => {
+            let names: Vec<&str> = names::<R>().filter(|name| is_key::<R>(name)).collect();
+            let advice = match nearest(&name, names.iter().copied()) {
+                Some(nearest) => format!(" (did you mean {nearest}?)"),
+                None => String::new(),
+            };
+            let (noun, names) = (R::NOUN, names.join(", "));
+            format!("{noun}s are not sorted by that{advice}; sort by {names} or {SCORE}METRIC")
+        }
+    })
+}
+
+/// Whether rows are sorted by what has this name.
+pub(super) fn is_key<R: Listed>(name: &str) -> bool {
+    let heading = R::HEADINGS.iter().find(|(heading, _)| *heading == name);
+    R::key(heading.map_or(name, |(_, field)| field)).is_ok() || R::key(name).is_ok()
+}
+
+/// The names of columns, as headings have them: fields that have a heading go by it.
+pub(super) fn names<R: Listed>() -> impl Iterator<Item = &'static str> {
+    let headings = R::HEADINGS.iter().map(|(heading, _)| *heading);
+    let is_other = |field: &&str| !R::HEADINGS.iter().any(|(_, named)| named == field);
+    let others = R::FIELDS.iter().copied().filter(is_other);
+    headings.chain(others).chain([AGE])
 }
 
 /// The name of a column that is typed as it is printed: `SEALED (UTC)` means `sealed`. The name of
@@ -219,6 +249,7 @@ impl<'a> ChosenRows<'a> {
             columns: heads.collect(),
             minor: &[],
             chosen: true,
+            kept: &[],
         };
         let fields = columns.iter().map(|column| match column {
             Chosen::Age => AGE_FIELD,

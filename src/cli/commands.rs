@@ -10,9 +10,9 @@ use super::examples::{self, with_examples};
 use super::fail::Failure;
 use super::flags::Global;
 use super::{
-    completions, demo, doctor, du, gc, history, init, iterations, list, man, mv, pin, publish,
-    rebuild, record, refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin,
-    verify,
+    completions, demo, doctor, du, gc, history, init, interrupt, iterations, list, man, mv, pin,
+    progress, publish, rebuild, record, refresh, restore, rm, runs, scan, score, seal, show, trash,
+    undo, unpin, verify,
 };
 
 /// Registry of the zarr arrays that training runs write: which iterations have validation outputs,
@@ -155,8 +155,33 @@ fn help_of_help(arguments: &[OsString]) -> Option<Vec<OsString>> {
     })
 }
 
+/// Says what state a command leaves that only reads, if Ctrl-C ends it.
+fn only_reads(command: &Command) -> Option<fn()> {
+    match command {
+        Command::Gc(gc) if !gc.0.applies() => Some(|| {
+            progress::print(
+                "interrupted; nothing was removed; for the plan, run the same command again",
+            );
+        }),
+        Command::List(_)
+        | Command::Show(_)
+        | Command::Iterations(_)
+        | Command::Runs(_)
+        | Command::Du(_)
+        | Command::History(_) => Some(|| {
+            progress::print(
+                "interrupted; no data was touched; for an answer, run the same command again",
+            );
+        }),
+        _ => None,
+    }
+}
+
 /// Runs a command.
 pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    if let Some(say) = only_reads(&command) {
+        interrupt::only_reads(say);
+    }
     match command {
         Command::Init(command) => init::run(context, &command.0),
         Command::Record(command) => record::run(context, &command.0),

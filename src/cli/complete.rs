@@ -4,10 +4,13 @@
 //! The catalog is read, never written, in a thread of its own, and not waited for beyond
 //! [`PATIENCE`]: a shell that waits for a lock or a file system is worse than no completion. So is
 //! one that prints an error, and every error gives no names.
+//!
+//! What is on the line narrows the names: paths and selection flags, as they narrow the command.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use clap::Arg;
@@ -16,15 +19,16 @@ use clap_complete::engine::{
 };
 use clap_complete::env::CompleteEnv;
 
-use super::columns::{AGE, Listed, SCORE};
+use super::columns::{Listed, SCORE, names};
 use super::opening::nearest_base;
 use super::shells::{SHELLS, words};
+use super::target::{below, below_base};
 use crate::catalog::NameOf;
 use crate::error::Result;
 use crate::model::artifact::State;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
-use crate::registry::Options;
+use crate::registry::{Options, Registry};
 
 /// The environment variable that asks for completion; its value is the shell.
 const VARIABLE: &str = "_DALSEGNO_COMPLETE";
@@ -33,7 +37,7 @@ const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 5_0
 /// Names that are offered; more would fill the screen.
 const MOST: usize = 1_000;
 /// Operations that are offered: the newest.
-const MOST_OPERATIONS: u32 = 50;
+const MOST_OPERATIONS: usize = 50;
 
 /// What an argument names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,7 @@ pub(super) fn complete(arguments: &[OsString], program: fn() -> clap::Command) -
         return false;
     }
     let here = std::env::current_dir().ok();
+    let _ = FLAGS_WITH_VALUE.set(flags_with_value(&program()));
     // A word that cannot be completed is no error.
     CompleteEnv::with_factory(|| completed(program()))
         .var(VARIABLE)
@@ -135,6 +140,9 @@ fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else {
         return found;
     };
+    if what == Completes::Name(NameOf::Run) && is_path(typed) {
+        return runs_at(typed);
+    }
     let names = match what {
         Completes::Kinds => {
             let known = in_time(what, typed.to_owned());
@@ -159,6 +167,36 @@ fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
     found
 }
 
+/// Whether a run is typed as the path of its folder.
+fn is_path(typed: &str) -> bool {
+    ["/", "./", "../"]
+        .iter()
+        .any(|start| typed.starts_with(start))
+}
+
+/// Runs as paths that begin with what is typed; outside of the base directory, the folders that may
+/// lead to it.
+fn runs_at(typed: &str) -> Vec<CompletionCandidate> {
+    let folder = typed.rfind('/').map_or("", |end| &typed[..=end]);
+    let inside = base().and_then(|base| {
+        let base = std::path::absolute(&base).unwrap_or(base);
+        below(&base, &std::path::absolute(folder).ok()?)
+    });
+    let Some(inside) = inside else {
+        return PathCompleter::dir().complete(OsStr::new(typed));
+    };
+    let inside = match inside.to_str() {
+        Some("") => String::new(),
+        Some(inside) => format!("{inside}/"),
+        None => return Vec::new(),
+    };
+    let start = format!("{inside}{}", &typed[folder.len()..]);
+    let names = in_time(Completes::Name(NameOf::Run), start.clone()).into_iter();
+    let names = names.filter(|name| name.starts_with(&start));
+    let names = names.map(|name| format!("{folder}{}", &name[inside.len()..]));
+    names.take(MOST).map(CompletionCandidate::new).collect()
+}
+
 /// Completes the columns of a listing that `may_be` takes, and the metrics of its scores.
 pub(super) fn columns<R: Listed>(
     may_be: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -172,11 +210,7 @@ pub(super) fn columns<R: Listed>(
             None => Vec::new(),
         };
         let metrics = metrics.iter().map(|metric| format!("{SCORE}{metric}"));
-        // The headings of the table come first: fields that have one go by it.
-        let headings = R::HEADINGS.iter().map(|(heading, _)| *heading);
-        let is_other = |field: &&&str| !R::HEADINGS.iter().any(|(_, named)| *named == **field);
-        let names = headings.chain(R::FIELDS.iter().filter(is_other).copied());
-        let names = names.chain([AGE]).filter(|name| may_be(name));
+        let names = names::<R>().filter(|name| may_be(name));
         let names = names.chain([SCORE]).map(str::to_owned);
         let names = names.filter(|name| name != typed).chain(metrics);
         let names = names.filter(|name| name.starts_with(typed));
@@ -187,26 +221,72 @@ pub(super) fn columns<R: Listed>(
 /// What is asked for is not in the catalog yet, or no longer: names are those of everything there.
 const NOT_NARROWED: [&str; 3] = ["record", "restore", "trash"];
 
-/// Global flags with a value, which may come before the command.
-const VALUED: [&str; 3] = ["--base", "--catalog", "--lock-timeout"];
+/// Commands that take paths of what they are about, and how many words come before these.
+const WITH_PATHS: [(&str, usize); 14] = [
+    ("du", 0),
+    ("gc", 0),
+    ("history", 0),
+    ("iterations", 0),
+    ("list", 0),
+    ("pin", 1),
+    ("refresh", 0),
+    ("rm", 0),
+    ("runs", 0),
+    ("scan", 0),
+    ("seal", 0),
+    ("show", 0),
+    ("unpin", 1),
+    ("verify", 0),
+];
+
+/// Flags that are followed by their value, in any command.
+static FLAGS_WITH_VALUE: OnceLock<BTreeSet<String>> = OnceLock::new();
+
+fn flags_with_value(command: &clap::Command) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for argument in command.get_arguments() {
+        // A value that may be left out is given after `=`.
+        let least = argument
+            .get_num_args()
+            .map_or(1, |range| range.min_values());
+        if argument.get_action().takes_values() && least > 0 {
+            found.extend(argument.get_long().map(|name| format!("--{name}")));
+            found.extend(argument.get_short().map(|name| format!("-{name}")));
+        }
+    }
+    found.extend(command.get_subcommands().flat_map(flags_with_value));
+    found
+}
+
+/// The words that are neither flags nor their values: the command, then what it is given.
+fn plain_words(words: &[String]) -> Vec<&str> {
+    let flags = FLAGS_WITH_VALUE.get();
+    let mut before = "";
+    let mut plain = Vec::new();
+    // The program is the first.
+    for word in words.iter().skip_while(|word| *word == "--").skip(1) {
+        let is_value = flags.is_some_and(|flags| flags.contains(before));
+        before = word;
+        if !is_value && !word.starts_with('-') {
+            plain.push(word.as_str());
+        }
+    }
+    plain
+}
 
 /// The selection that the words before name, for the names of something in it.
-fn narrowed(but: Completes) -> Filter {
-    let mut before = "";
+fn narrowed(but: Completes, registry: &Registry) -> Result<Filter> {
     let words = words();
-    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
-    let command = words
-        .iter()
-        .skip_while(|word| **word == "--")
-        .skip(1)
-        .find(|word| {
-            let is_value = VALUED.contains(&before);
-            before = word;
-            !is_value && !word.starts_with('-')
-        });
-    if command.is_some_and(|command| NOT_NARROWED.contains(command)) {
-        return Filter::default();
+    let words: Vec<String> = words
+        .into_iter()
+        .filter_map(|word| word.into_string().ok())
+        .collect();
+    let plain = plain_words(&words);
+    let (command, rest) = plain.split_first().unwrap_or((&"", &[]));
+    if NOT_NARROWED.contains(command) {
+        return Ok(Filter::default());
     }
+    let base = registry.base();
     let typed = |flag: &str| -> Vec<String> {
         let values = values(flag).into_iter();
         values
@@ -215,10 +295,13 @@ fn narrowed(but: Completes) -> Filter {
     };
     // Shells complete folders, so a run may be written as one.
     let runs = typed("--run").into_iter().chain(typed("--whole-run"));
-    let runs = runs.map(|run| {
-        run.trim_start_matches("./")
-            .trim_end_matches('/')
-            .to_owned()
+    let runs = runs.map(|run| match is_path(&run) {
+        true => {
+            let place = below_base(base, Path::new(&run));
+            let inside = place.strip_prefix(base).unwrap_or(&place);
+            inside.display().to_string()
+        }
+        false => run.trim_end_matches('/').to_owned(),
     });
     let listed = |flag: &str| -> Vec<String> {
         let values = typed(flag).into_iter();
@@ -228,8 +311,23 @@ fn narrowed(but: Completes) -> Filter {
     };
     let patterns = |texts: Vec<String>| texts.into_iter().map(|text| Pattern::from(text.as_str()));
     let mut filter = Filter::default().runs(patterns(runs.collect()));
+    let before = WITH_PATHS.iter().find(|(name, _)| name == command);
+    let paths = before.map_or(&[][..], |(_, before)| rest.get(*before..).unwrap_or(&[]));
+    let mut places = Vec::new();
+    for path in paths {
+        let place = below_base(base, Path::new(path));
+        // The base directory means all that is in it.
+        if place.as_os_str().is_empty() || place == base {
+            places.clear();
+            break;
+        }
+        places.push(registry.base_path(place)?);
+    }
+    if !places.is_empty() {
+        filter = registry.narrowed(filter, &places)?;
+    }
     if but == Completes::Iterations {
-        return filter;
+        return Ok(filter);
     }
     filter = filter.iterations(
         listed("--iteration")
@@ -237,8 +335,8 @@ fn narrowed(but: Completes) -> Filter {
             .filter_map(|text| text.parse().ok()),
     );
     // Without either, every row of the catalog would be looked at.
-    if filter.runs.is_empty() && filter.iterations.is_empty() {
-        return filter;
+    if filter.runs.is_empty() && filter.below.is_empty() && filter.iterations.is_empty() {
+        return Ok(filter);
     }
     if but != Completes::Kinds {
         filter = filter.kinds(listed("--kind").iter().filter_map(|text| text.parse().ok()));
@@ -249,7 +347,20 @@ fn narrowed(but: Completes) -> Filter {
     if but != Completes::Name(NameOf::Parameters) {
         filter = filter.parameters(patterns(typed("--parameters")));
     }
-    filter
+    Ok(filter)
+}
+
+/// The runs that a filter names or whose folders its paths are in.
+fn runs_of(registry: &Registry, filter: Filter) -> Result<Vec<Pattern>> {
+    if filter.below.is_empty() {
+        return Ok(filter.runs);
+    }
+    let known = registry.names(NameOf::Run, "")?.into_iter();
+    let is_of = |run: &String| {
+        let mut places = filter.below.iter();
+        places.any(|place| Path::new(place.as_str()).starts_with(run))
+    };
+    Ok(known.filter(is_of).map(|run| run.as_str().into()).collect())
 }
 
 /// Asks the catalog, for no longer than [`PATIENCE`].
@@ -278,15 +389,17 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
     }
     let registry = options.open(base)?;
     match what {
+        // A run is not narrowed by itself.
+        Completes::Name(NameOf::Run) => registry.names(NameOf::Run, start),
         Completes::Name(of) => {
-            let filter = narrowed(what);
+            let filter = narrowed(what, &registry)?;
             match filter == Filter::default() {
                 true => registry.names(of, start),
                 false => registry.names_of(of, start, &filter),
             }
         }
         Completes::Kinds => {
-            let filter = narrowed(what);
+            let filter = narrowed(what, &registry)?;
             if filter == Filter::default() {
                 return Ok(Vec::new());
             }
@@ -296,14 +409,18 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
         Completes::Iterations => {
             // The end of a range is completed as an iteration is.
             let first = start.rfind("..").map_or("", |at| &start[..at + 2]);
-            let iterations = registry.iterations_of(&narrowed(what).runs)?;
+            let iterations =
+                registry.iterations_of(&runs_of(&registry, narrowed(what, &registry)?)?)?;
             Ok(iterations.iter().map(|it| format!("{first}{it}")).collect())
         }
         Completes::Paths => registry.names(NameOf::Run, start),
         Completes::Policies => Ok(registry.policies().keys().cloned().collect()),
         Completes::Metrics => registry.metrics(),
         Completes::Operations | Completes::Undone => {
-            let numbers = registry.newest_operations(MOST_OPERATIONS)?;
+            let numbers = match what {
+                Completes::Undone => registry.undoable(MOST_OPERATIONS)?,
+                _ => registry.newest_operations(MOST_OPERATIONS as u32)?,
+            };
             Ok(numbers.iter().map(ToString::to_string).collect())
         }
         Completes::Removals | Completes::Restorable => {

@@ -10,7 +10,7 @@ use super::fail::Failure;
 use super::flags::{Format, Global, Output, Verbose};
 use super::interrupt;
 use super::progress::{self, Bar};
-use super::render::{Room, count, escape, number, shell_word};
+use super::render::{Room, count, escape, folded_at, number, shell_word};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::registry::Published;
@@ -92,6 +92,7 @@ pub(super) struct PublishedCopy {
 
 impl Context {
     pub(super) fn new(global: Global) -> Self {
+        progress::begin();
         // By the convention of no-color.org, an empty value counts as unset.
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let terminal_err = io::stderr().is_terminal();
@@ -154,6 +155,15 @@ impl Context {
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.stdout.flush()?)
+    }
+
+    /// Writes one line to stdout; on a terminal in several, if it is wider, that go on at this
+    /// column.
+    pub(super) fn folded_line(&mut self, text: &str, indent: usize) -> Result<(), Failure> {
+        match self.room() {
+            Room::Columns(columns) => self.line(&folded_at(text, columns, indent)),
+            Room::Pipe | Room::Wide => self.line(text),
+        }
     }
 
     /// Writes one line to stdout.

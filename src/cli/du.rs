@@ -31,13 +31,13 @@ use crate::registry::Registry;
 /// selection, the trash has a line too: it takes space until it is emptied.
 #[derive(Debug, Args)]
 pub(super) struct Du {
-    /// What to sum by
-    #[arg(long, value_enum, default_value_t = By::Run)]
-    by: By,
     #[command(flatten)]
     asked: Asked,
+    /// What to sum by
+    #[arg(long, value_enum, default_value_t = By::Run, help_heading = "Output")]
+    by: By,
     /// Answer from the catalog, without a look on disk first
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     no_refresh: bool,
     #[command(flatten)]
     output: Output,

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::fail::Failure;
@@ -78,6 +78,22 @@ pub(super) fn ignores_signal(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Gives a folder a name beside it that nothing has.
+pub(super) fn set_aside(folder: &Path, aside: &Path) -> Result<(), Failure> {
+    let renamed = rustix::fs::renameat_with(CWD, folder, CWD, aside, RenameFlags::NOREPLACE);
+    renamed.map_err(|errno| {
+        Failure::Outside(
+            format!(
+                "{} could not be renamed to {}: {}; nothing was changed",
+                folder.display(),
+                aside.display(),
+                io::Error::from(errno)
+            ),
+            "move the folder away by hand, then run the same command again",
+        )
+    })
 }
 
 /// Writes a new file; fails if it exists.

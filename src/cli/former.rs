@@ -1,12 +1,16 @@
 //! Removed artifacts: what they were, who removed them, and whether they can be restored.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::context::Context;
-use super::render::{Column, Record, shell_word, size_text};
+use super::opening::MOST_LINES;
+use super::render::{Column, Record, count, shell_word, size_text};
 use crate::model::artifact::Artifact;
-use crate::model::removal::RemovalState;
+use crate::model::name::REGISTRY_DIR;
+use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::registry::FormerArtifact;
 
 /// Prints on stderr what became of a removed artifact.
@@ -37,6 +41,52 @@ fn about_former(context: &Context, former: &FormerArtifact) -> [String; 2] {
     [first, context.with_base(&way_back(former))]
 }
 
+/// Where the trash has what a removal took, from the base directory.
+fn place(removal: &Removal) -> String {
+    format!("{REGISTRY_DIR}/trash/{}", removal.id)
+}
+
+/// Says where several removed artifacts are, and how each removal is restored.
+pub(super) fn say_in_trash(context: &Context, shown: &[Shown]) {
+    let mut removals: BTreeMap<&RemovalId, (&Removal, u64)> = BTreeMap::new();
+    for shown in shown {
+        let Shown::Former(former) = shown else {
+            continue;
+        };
+        let removal = &former.removal;
+        if removal.state == RemovalState::Kept {
+            removals.entry(&removal.id).or_insert((removal, 0)).1 += 1;
+        }
+    }
+    for (id, (removal, artifacts)) in removals.iter().take(MOST_LINES) {
+        let actor = &removal.actor;
+        let reason = removal.reason.as_deref();
+        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+        let (them, are) = match artifacts {
+            1 => ("it", "is"),
+            _ => ("them", "are"),
+        };
+        context.say(&context.with_base(&format!(
+            "{} {are} in the trash, in {}, removed by {}@{} at {}{reason}; restore {them} with: \
+             dalsegno restore {}",
+            count(*artifacts, "artifact"),
+            place(removal),
+            actor.user,
+            actor.host,
+            removal.removed_at,
+            shell_word(id.as_str()),
+        )));
+    }
+    let more = removals.len().saturating_sub(MOST_LINES);
+    if more > 0 {
+        let hint = context.with_base("see: dalsegno trash list");
+        context.say(&format!(
+            "and {} in the trash; {hint}",
+            count(more, "other removal")
+        ));
+    }
+}
+
 /// Whether a removed artifact can be restored, and how.
 fn way_back(former: &FormerArtifact) -> String {
     let removal = &former.removal;
@@ -45,7 +95,8 @@ fn way_back(former: &FormerArtifact) -> String {
             let until = removal.purge_after;
             let until = until.map_or(String::new(), |time| format!(" until {time}"));
             let id = shell_word(removal.id.as_str());
-            format!("it is in the trash{until}; restore it with: dalsegno restore {id}")
+            let place = place(removal);
+            format!("it is in the trash, in {place}{until}; restore it with: dalsegno restore {id}")
         }
         RemovalState::Purging => "it is being unlinked; it cannot be restored".to_owned(),
         // What has no item in the trash had no data to move.

@@ -15,14 +15,13 @@ use super::render::{self, shell_word};
 use crate::catalog::{self, RegistryDir};
 use crate::disk::{LooksLike, looks_like, registry_above, registry_below};
 use crate::error::Error;
-use crate::model::name::REGISTRY_DIR;
 
 /// Create a registry in the base directory
 ///
 /// Creates the folder .dalsegno with an empty catalog and touches nothing else. If there is a
 /// registry already, nothing happens. The base directory is --base, or the current folder: the one
-/// that holds the runs. If it is a run, is below or above another registry, is empty or holds no run,
-/// init asks first; --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
+/// that holds the runs. If it is a run, is below or above another registry, is empty, holds no run or
+/// only folders of runs, init asks first; --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
 /// in the trash goes with it. If the base directory is on a network file system, put the catalog on a local disk (--catalog), or make sure that all
 /// writers run on this host (--single-host).
 ///
@@ -64,8 +63,8 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
     if !base.is_dir() || !matches!(RegistryDir::exists(base), Ok(false)) {
         return Ok(());
     }
-    let shown = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let shown = shown.display();
+    let base = &std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let shown = base.display();
     let init = |base: &Path| {
         let base = shell_word(&base.display().to_string());
         format!("create it there with: dalsegno --base {base} init")
@@ -94,7 +93,15 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
             ),
             use_that(&below),
         ),
-        (None, None, LooksLike::Base(_)) => return Ok(()),
+        (None, None, LooksLike::Base(group)) if group.as_os_str().is_empty() => return Ok(()),
+        (None, None, LooksLike::Base(group)) => (
+            format!(
+                "the runs that were found are in {}, so their names would begin with {}/",
+                base.join(&group).display(),
+                group.display()
+            ),
+            init(&base.join(&group)),
+        ),
         (None, None, LooksLike::Empty) => (
             format!("{shown} is empty, and a registry is made in the folder that holds the runs"),
             "give the folder that holds the runs with --base DIR".to_owned(),
@@ -129,18 +136,6 @@ fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
     confirm(context, &question, "nothing was created", &instead)
 }
 
-/// Says that runs were found in a folder of the base directory, and none in it.
-fn say_group(context: &Context, base: &Path, group: &Path) {
-    let word = |path: &Path| shell_word(&path.display().to_string());
-    context.say(&format!(
-        "the runs that were found are in {group}, so their names begin with {group}/; if that is the \
-         folder that holds the runs: rm -r {} && dalsegno --base {} init",
-        word(&base.join(REGISTRY_DIR)),
-        word(&base.join(group)),
-        group = group.display(),
-    ));
-}
-
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
     // Not the nearest parent with a registry, as for other commands: a new one is made here.
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
@@ -171,11 +166,6 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
-        if let (LooksLike::Base(group), false) = (looks_like(registry.base()), command.here)
-            && !group.as_os_str().is_empty()
-        {
-            say_group(context, registry.base(), &group);
-        }
         if !registry.has_reserve() {
             context.say(
                 "its disk is too small, or too full, for a reserve: once that is full, a removal may \

@@ -7,7 +7,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use signal_hook::consts::SIGINT;
@@ -35,6 +35,22 @@ static PRESSED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 const LONGEST: Duration = Duration::from_secs(5);
 
 static SIGNALS: OnceLock<Option<Signals>> = OnceLock::new();
+/// Whether a thread waits for the signal.
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+/// What a command that only reads says of a Ctrl-C while no work is under way.
+static AT_REST: Mutex<Option<fn()>> = Mutex::new(None);
+
+fn at_rest() -> Option<fn()> {
+    *AT_REST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets a command that only reads say so if Ctrl-C ends it between its work, such as while it
+/// prints.
+pub(super) fn only_reads(say: fn()) {
+    if IS_WATCHED.load(Ordering::SeqCst) {
+        *AT_REST.lock().unwrap_or_else(PoisonError::into_inner) = Some(say);
+    }
+}
 
 /// Listens from the first call on. None if the signal is ignored, as in the background of a script,
 /// or cannot be listened for.
@@ -44,7 +60,7 @@ fn signals() -> Option<&'static Signals> {
             return None;
         }
         let came = Arc::clone(PRESSED.get_or_init(Arc::default));
-        let ends = Arc::new(AtomicBool::new(true));
+        let ends = Arc::new(AtomicBool::new(at_rest().is_none()));
         // They are called in this order: the first Ctrl-C ends nothing, and arms the second.
         flag::register_conditional_default(SIGINT, Arc::clone(&ends)).ok()?;
         flag::register(SIGINT, Arc::clone(&came)).ok()?;
@@ -71,10 +87,12 @@ pub(super) fn watch() {
         let _ = flag::register_conditional_default(SIGINT, Arc::new(AtomicBool::new(true)));
         return;
     };
+    IS_WATCHED.store(true, Ordering::SeqCst);
     let watching = std::thread::Builder::new()
         .name("interrupt".to_owned())
         .spawn(move || arrivals.forever().for_each(|_| arrived()));
     if watching.is_err() {
+        IS_WATCHED.store(false, Ordering::SeqCst);
         // Without the thread, Ctrl-C ends the process without a word.
         let _ = flag::register_conditional_default(SIGINT, Arc::new(AtomicBool::new(true)));
     }
@@ -93,7 +111,14 @@ pub(super) fn finish() {
 /// What the thread does at a Ctrl-C.
 fn arrived() {
     // Work has begun to listen: it sees the flag, or the handler has ended the process.
-    if SIGNALS.get().is_some() {
+    if let Some(signals) = SIGNALS.get() {
+        let is_at_rest = signals
+            .as_ref()
+            .is_some_and(|signals| signals.works.load(Ordering::SeqCst) == 0);
+        if let Some(say) = at_rest().filter(|_| is_at_rest) {
+            say();
+            end_process();
+        }
         return;
     }
     if changes::end_before_any() {
@@ -133,7 +158,8 @@ impl Drop for Working {
         if let Some(signals) = signals()
             && signals.works.fetch_sub(1, Ordering::SeqCst) == 1
         {
-            signals.ends.store(true, Ordering::SeqCst);
+            // The thread ends the process, with a word.
+            signals.ends.store(at_rest().is_none(), Ordering::SeqCst);
         }
     }
 }

@@ -125,6 +125,10 @@ impl Listed for Artifact {
         }
     }
 
+    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64> {
+        Ok(registry.count_of_runs(filter)?.values().sum())
+    }
+
     fn each(
         registry: &Registry,
         filter: &Filter,

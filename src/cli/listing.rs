@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::columns::{
-    Chosen, ChosenRows, Listed, Scores, Wanted, column, sort_key, without_direction,
+    Chosen, ChosenRows, Listed, Scores, Wanted, column, is_key, sort_key, without_direction,
 };
 use super::complete;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
-use super::render::{Align, Record, count, short_time, total_cells, total_text};
+use super::render::{Align, Record, count, number, short_time, total_cells, total_text};
 use super::selection::Asked;
 use crate::catalog::{ParseSummaryKeyError, Summary, SummaryKey, SummaryOptions};
 use crate::error::Result as LibraryResult;
@@ -38,7 +38,7 @@ pub(super) struct Shape<R: Listed + 'static> {
         long,
         value_name = "COLUMN",
         value_parser = sort_key::<R>,
-        add = complete::columns::<R>(|name| sort_key::<R>(name).is_ok()),
+        add = complete::columns::<R>(is_key::<R>),
         help = R::SORT,
         help_heading = "Output"
     )]
@@ -125,6 +125,15 @@ impl<R: Listed> Shape<R> {
         // For people; in the other formats, stdout has the numbers to sum.
         if format == Format::Table && written > 0 {
             let rows = count(written, R::NOUN);
+            let all = match self.limit == Some(written) {
+                true => R::count(registry, filter)?,
+                false => written,
+            };
+            // Without it the sum would be taken for that of the selection.
+            let rows = match all > written {
+                true => format!("{} of {}", number(written), count(all, R::NOUN)),
+                false => rows,
+            };
             context.say(&format!("{rows}, {}", total_text(&total)));
         }
         context.say_nothing(registry, (asked, filter), format, (written, nothing))
@@ -234,6 +243,15 @@ impl<R: SumRow> Listed for R {
 
     fn add_to(&self, total: &mut Total) {
         total.merge(*self.total());
+    }
+
+    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64> {
+        let mut all = 0;
+        R::read(registry, filter, &SummaryOptions::default(), |_| {
+            all += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
     }
 
     fn each(

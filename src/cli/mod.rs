@@ -110,10 +110,15 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn print(error: &clap::Error) {
     let text = error.to_string();
     let is_tame = |c: char| !c.is_control() || c == '\n';
-    let _ = if text.chars().all(is_tame) {
-        // clap's own printing has colours, and is used unless something must be escaped.
+    let fitting = match error.use_stderr() {
+        true => progress::fitting(&text),
+        // Help is as wide as the terminal already.
+        false => text.clone(),
+    };
+    let _ = if text.chars().all(is_tame) && fitting == text {
+        // clap's own printing has colours, and is used unless something must be escaped or folded.
         error.print()
     } else {
-        write!(std::io::stderr().lock(), "{}", escape(&text))
+        write!(std::io::stderr().lock(), "{}", escape(&fitting))
     };
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
 use super::selection::Asked;
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::ops::unmatched::Unmatched;
 use crate::ops::unscanned::OnDisk;
@@ -33,24 +33,15 @@ impl Context {
         format!("{unmatched}; {}", self.with_base(hint))
     }
 
-    /// Says which names in a selection nothing recorded has; a path among them is a failure, because
-    /// what is named one by one is expected to be there.
-    pub(super) fn require_paths(
+    /// Says which names in a selection nothing recorded has; a path or the name of a run among them
+    /// is a failure, because what is named one by one is expected to be there.
+    pub(super) fn require_named(
         &self,
         registry: &Registry,
         filter: &Filter,
         asked: &Asked,
     ) -> Result<(), Failure> {
-        let places = asked.places(self, registry)?;
-        let is_place = |unmatched: &Unmatched| {
-            let is_of_path = ["run", "path"].contains(&unmatched.part);
-            is_of_path
-                && places
-                    .iter()
-                    .any(|place| *place.as_str() == *unmatched.name)
-        };
-        let unmatched = registry.unmatched(filter)?;
-        let (missing, others): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(is_place);
+        let (missing, others) = self.partition(registry, filter, asked)?;
         for unmatched in &others {
             self.warn(&self.words(unmatched));
         }
@@ -61,13 +52,79 @@ impl Context {
             nearest: unmatched.nearest.map(|nearest| self.typable(&nearest)),
             ..unmatched
         };
-        let missing = missing.into_iter().map(located);
+        // A run that --run names is typed by its name in every folder.
+        let missing = missing.into_iter().map(|(one, is_place)| match is_place {
+            true => located(one),
+            false => one,
+        });
         let words: Vec<String> = missing.map(|one| self.words(&one)).collect();
         let next = "see what is recorded with: dalsegno list";
         Err(Failure::Nothing(in_one_sentence(&words), next))
     }
 
-    /// The end of a command that found something of what else was named: a path in vain is then a
+    /// Whether a path or the name of a run in a selection is that of nothing recorded.
+    pub(super) fn names_in_vain(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        asked: &Asked,
+    ) -> Result<bool, Failure> {
+        let (missing, _) = self.partition(registry, filter, asked)?;
+        Ok(!missing.is_empty())
+    }
+
+    /// The names in a selection that nothing recorded has: things that are named, each with whether
+    /// it is a path, and what only selects.
+    #[expect(clippy::type_complexity, reason = "two lists that are used at once")]
+    fn partition(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        asked: &Asked,
+    ) -> Result<(Vec<(Unmatched, bool)>, Vec<Unmatched>), Failure> {
+        let places = asked.places(self, registry)?;
+        let is_place = |unmatched: &Unmatched| {
+            let is_of_path = ["run", "path"].contains(&unmatched.part);
+            is_of_path
+                && places
+                    .iter()
+                    .any(|place| *place.as_str() == *unmatched.name)
+        };
+        let (mut missing, mut others) = (Vec::new(), Vec::new());
+        for unmatched in registry.unmatched(filter)? {
+            match (is_place(&unmatched), names_run(&unmatched)) {
+                (false, false) => others.push(unmatched),
+                (is_place, _) => missing.push((unmatched, is_place)),
+            }
+        }
+        Ok((missing, others))
+    }
+
+    /// Says which names in a selection nothing recorded has, before a command changes the rest. The
+    /// name of a run among them is a failure; `undone` says what did not happen.
+    pub(super) fn require_runs(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        undone: &str,
+    ) -> Result<(), Failure> {
+        let unmatched = registry.unmatched(filter)?;
+        let (missing, others): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(names_run);
+        for unmatched in &others {
+            self.warn(&self.words(unmatched));
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut words: Vec<String> = missing.iter().map(|one| self.words(one)).collect();
+        if !undone.is_empty() {
+            words.push(undone.to_owned());
+        }
+        let next = "see the runs with: dalsegno runs";
+        Err(Failure::Nothing(in_one_sentence(&words), next))
+    }
+
+    /// The end of a command that found something of what else was named: a name in vain is then a
     /// warning.
     pub(super) fn after(&self, named: Result<(), Failure>, end: Failure) -> Failure {
         match named {
@@ -108,7 +165,7 @@ impl Context {
             let hint = self.with_base("list them with: dalsegno list --kind checkpoint");
             self.say(&format!("of that, only checkpoints are recorded; {hint}"));
         }
-        self.require_paths(registry, filter, asked)
+        self.require_named(registry, filter, asked)
     }
 
     /// What a listing says that has no rows: `nothing`, or what to type if nothing was ever recorded.
@@ -143,6 +200,11 @@ impl Context {
         };
         Ok(Failure::Nothing(text, next))
     }
+}
+
+/// Whether it is the name of a run, and no pattern, which may match nothing.
+fn names_run(unmatched: &Unmatched) -> bool {
+    unmatched.part == "run" && !Pattern::from(&unmatched.name).is_glob()
 }
 
 /// Whether nothing was ever recorded.

@@ -8,6 +8,7 @@ use super::flags::Output;
 use super::pins::{target, write};
 use super::render::{Rows, count};
 use super::subjects::Subjects;
+use crate::model::filter::Filter;
 use crate::model::pin::{Pin, PinName};
 use crate::registry::PinSelection;
 
@@ -46,6 +47,11 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
     };
     let registry = context.open()?;
     let target = target(context, &registry, &command.subjects, name, "pin")?;
+    if let PinSelection::Filter(filter) = &target {
+        // Other names may be those of what is recorded later.
+        let runs = Filter::default().runs(filter.runs.clone());
+        context.require_runs(&registry, &runs, "nothing was pinned")?;
+    }
     let reason = command.reason.as_deref();
     let change = context.waiting("pinning", || registry.pin(name, reason, &target));
     if let (PinSelection::Filter(filter), Err(_)) = (&target, &change) {

@@ -1,4 +1,4 @@
-//! Progress on stderr: on a terminal a bar for work that takes over a second, else a line every 30
+//! Progress on stderr: on a terminal a bar once a command takes over a second, else a line every 30
 //! s. A thread of its own draws it, so it also moves while a single statement or call goes on.
 
 use std::io::Write;
@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::interrupt::{self, Working};
-use super::render::number;
+use super::render::{folded, number};
 use crate::model::progress::{Monitor, Phase, Progress};
 use crate::model::size::ByteCount;
 
-/// How long work goes on before a bar appears.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a command goes on before a bar appears. A build without optimisation is slower by far.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
+/// How long a later part of it goes on before its bar appears: none that is over at once flickers.
+const BLINK: Duration = Duration::from_millis(100);
 /// Ten frames a second look alive.
 const FRAME: Duration = Duration::from_millis(100);
 /// How often a line is printed if stderr is not a terminal.
@@ -31,8 +33,32 @@ fn drawn() -> MutexGuard<'static, bool> {
     DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// When the command began, or was last answered: a bar appears some time after this.
+static BEGUN: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Begins the time after which bars appear. Each call of a command does, and each answer of a user,
+/// whose thinking is no work.
+pub(super) fn begin() {
+    *BEGUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+fn begun() -> Instant {
+    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    *begun.get_or_insert_with(Instant::now)
+}
+
+/// A text as stderr shows it: folded on a terminal, as it is elsewhere.
+pub(super) fn fitting(text: &str) -> String {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        // Some terminals say 0 if they do not know their width.
+        Ok(size) if size.ws_col > 0 => folded(text, usize::from(size.ws_col)),
+        _ => text.to_owned(),
+    }
+}
+
 /// Prints a line on stderr, in the place of a bar that is shown; the bar goes on below it.
 pub(super) fn print(line: &str) {
+    let line = fitting(line);
     let mut drawn = drawn();
     let clear = if *drawn { "\r\x1b[2K" } else { "" };
     *drawn = false;
@@ -40,7 +66,7 @@ pub(super) fn print(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{clear}{line}");
 }
 
-/// A progress bar, hidden until the work has lasted a second.
+/// A progress bar, hidden until the command has lasted a second.
 pub(super) struct Bar {
     counts: Arc<Counts>,
     /// Ends with the sender: what draws, unless the command is quiet.
@@ -103,8 +129,8 @@ impl Drop for Bar {
 
 /// Shows a bar until `pause` says that the work is over. Short work must not flicker.
 fn draw_bar(counts: &Counts, pause: impl Fn(Duration) -> bool) {
-    let start = Instant::now();
-    if !pause(PATIENCE) {
+    let start = begun();
+    if !pause(PATIENCE.saturating_sub(start.elapsed()).max(BLINK)) {
         return;
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -212,6 +238,27 @@ mod tests {
         bar.begin(Phase::Backup, None);
         bar.advance(Progress::default());
         assert_eq!(bar.counts.text(), "backing up the catalog");
+    }
+
+    #[test]
+    fn a_later_part_of_a_command_shows_its_bar_at_once() {
+        let bar = Bar::new(false, true, "planning");
+        let waits = || {
+            let waited = std::cell::Cell::new(Duration::ZERO);
+            draw_bar(&bar.counts, |pause| {
+                waited.set(pause);
+                false
+            });
+            waited.get()
+        };
+        begin();
+        assert!(waits() > PATIENCE - BLINK);
+        let earlier = Instant::now().checked_sub(PATIENCE);
+        *BEGUN.lock().unwrap() = earlier;
+        assert_eq!(waits(), BLINK);
+        // An answer begins the time anew.
+        begin();
+        assert!(waits() > PATIENCE - BLINK);
     }
 
     #[test]

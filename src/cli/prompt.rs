@@ -4,8 +4,8 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use super::context::Context;
 use super::fail::Failure;
-use super::interrupt;
 use super::render::escape;
+use super::{interrupt, progress};
 
 /// Asks on the terminal. Any answer but yes is a no; then it prints `nothing`, which says what was
 /// not done. Without a terminal it is a usage error, and `instead` says what to type.
@@ -29,11 +29,13 @@ pub(super) fn confirm(
         )));
     }
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{}", escape(question)).and_then(|()| stderr.flush())?;
+    let question = progress::fitting(&escape(question));
+    write!(stderr, "{question}").and_then(|()| stderr.flush())?;
     // Not held while the user thinks: other threads print too.
     drop(stderr);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
+    progress::begin();
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }

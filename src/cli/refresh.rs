@@ -8,8 +8,10 @@ use super::fail::Failure;
 use super::flags::Output;
 use super::render;
 use super::selection::Asked;
+use crate::model::filter::Filter;
 use crate::model::operation::Action;
-use crate::ops::refresh::RefreshOptions;
+use crate::ops::refresh::{RefreshOptions, RefreshReport};
+use crate::registry::Registry;
 use crate::store::Notice;
 
 /// Look on disk for the data of artifacts, and update their rows
@@ -40,6 +42,30 @@ const PARTS: Parts = Parts {
     next: "look for the rest with: dalsegno refresh",
 };
 
+/// Says how many rows were left out because they were present, and how to look at them.
+fn say_not_looked_at(
+    context: &Context,
+    registry: &Registry,
+    filter: &Filter,
+    report: &RefreshReport,
+) -> Result<(), Failure> {
+    let mut present = 0;
+    registry.runs(filter, |run| {
+        present += run.present;
+        Ok(())
+    })?;
+    let left_out = present.saturating_sub(report.present);
+    if left_out > 0 {
+        let were = if left_out == 1 { "was" } else { "were" };
+        let hint = context.with_base("look at each with: dalsegno refresh --all");
+        context.say(&format!(
+            "{} that {were} present {were} not looked at, and may be gone or rewritten; {hint}",
+            render::count(left_out, "row")
+        ));
+    }
+    Ok(())
+}
+
 pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failure> {
     let registry = context.open()?;
     let options = RefreshOptions {
@@ -59,7 +85,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {
         return Err(context.nothing_selected(&registry, &filter, "nothing was looked at")?);
     }
-    let named = context.require_paths(&registry, &filter, &command.asked);
+    let named = context.require_named(&registry, &filter, &command.asked);
     let format = context.format(command.output);
     if !render::write_json(context, format, "refresh", &report)? {
         context.notices(&report.notices);
@@ -70,6 +96,10 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
             render::number(report.changed),
             render::count(report.notices.len(), "notice")
         ));
+        context.say_gone(registry.count_missing(&filter)?);
+        if !command.all {
+            say_not_looked_at(context, &registry, &filter, &report)?;
+        }
     }
     context.purge_due(&registry);
     // What contradicts a seal was read well; all others could not be.

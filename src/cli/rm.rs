@@ -193,7 +193,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         }
         return Err(context.nothing_selected(&registry, &filter, "nothing was removed")?);
     }
-    context.say_unmatched(&registry, &filter)?;
+    context.require_runs(&registry, &filter, "nothing was removed")?;
     let keep = command.trash.keep();
     let options = RemoveOptions {
         reason: command.reason.clone(),

@@ -28,11 +28,11 @@ use crate::registry::Registry;
 pub(super) struct Runs {
     #[command(flatten)]
     asked: Asked,
-    /// Answer from the catalog, without a look on disk first
-    #[arg(long)]
-    no_refresh: bool,
     #[command(flatten)]
     shape: Shape<RunRow>,
+    /// Answer from the catalog, without a look on disk first
+    #[arg(long, help_heading = "Output")]
+    no_refresh: bool,
     #[command(flatten)]
     output: Output,
 }

@@ -1,7 +1,7 @@
 //! `scan`: adds rows for what is in the base directory.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,15 +9,19 @@ use super::context::Context;
 use super::ended::Parts;
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads, Verbose};
-use super::interrupt;
 use super::prompt::confirm;
 use super::render::{self, shell_word};
 use super::selection;
+use super::{files, interrupt};
 use crate::catalog::RegistryDir;
+use crate::disk::{LooksLike, looks_like};
+use crate::error::Error;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::Action;
 use crate::ops::scan::ScanOptions;
+use crate::registry::Registry;
 use crate::store::NoticeClass;
 
 /// Add every array in the base directory that has no row yet, and checkpoints on request
@@ -28,6 +32,9 @@ use crate::store::NoticeClass;
 /// sealed: with --measure other counts are found too. Its seal stays.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
+    /// Only the runs at these paths, in these folders, or in which these paths are
+    #[arg(value_name = "PATH", conflicts_with = "run")]
+    paths: Vec<PathBuf>,
     /// Only these runs (name or glob): walks their folders; a glob walks everything
     #[arg(long, value_name = "GLOB")]
     run: Vec<String>,
@@ -58,52 +65,155 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     scan(context, command, true)
 }
 
-/// Asks whether another folder was meant, in which the runs most likely are, and makes a registry
-/// there if it has none. Without a terminal it says what to type.
-fn meant(context: &Context, base: &Path, likely: &Path, format: Format) -> Result<bool, Failure> {
-    let has_registry = matches!(RegistryDir::exists(likely), Ok(true));
-    let (likely_word, old) = (
-        shell_word(&likely.display().to_string()),
-        shell_word(&base.join(REGISTRY_DIR).display().to_string()),
-    );
-    let outside = "all arrays that were found lie outside runs";
-    let is_for_people = matches!(format, Format::Table | Format::Tsv);
-    // Another catalog that is named would be that of both.
-    let may_ask = is_for_people && !context.global.quiet && context.global.catalog.is_none();
-    if !may_ask || !std::io::stdin().is_terminal() {
-        let init = match has_registry {
-            true => String::new(),
-            false => format!("dalsegno --base {likely_word} init && "),
+/// The name that an empty registry gets when one is used above it.
+const ASIDE: &str = ".dalsegno-aside";
+
+/// Where the runs most likely are, if all that a scan found lies outside runs.
+struct Likely<'a> {
+    /// The folder that was scanned.
+    old: &'a Path,
+    folder: &'a Path,
+    /// Whether the registry of the scanned folder is empty and below the other: it can be set aside
+    /// so that what is in that folder is found.
+    can_go: bool,
+}
+
+impl Likely<'_> {
+    /// Asks whether that folder was meant, and makes a registry there if it has none. Without a
+    /// terminal it says what to type.
+    fn is_meant(&self, context: &mut Context, format: Format) -> Result<bool, Failure> {
+        let Self {
+            old,
+            folder,
+            can_go,
+        } = self;
+        let has_registry = matches!(RegistryDir::exists(folder), Ok(true));
+        let outside = "all arrays that were found lie outside runs";
+        let is_for_people = matches!(format, Format::Table | Format::Tsv);
+        if !is_for_people || context.global.quiet || !std::io::stdin().is_terminal() {
+            let (word, registry) = (
+                shell_word(&folder.display().to_string()),
+                shell_word(&old.join(REGISTRY_DIR).display().to_string()),
+            );
+            let init = match has_registry {
+                true => String::new(),
+                false => format!("dalsegno --base {word} init && "),
+            };
+            context.warn(&format!(
+                "{outside}; if {} is the folder that holds the runs, take this registry back and \
+                 scan there: rm -r {registry} && {init}dalsegno --base {word} scan",
+                folder.display(),
+            ));
+            return Ok(false);
+        }
+        let (has, then) = match has_registry {
+            true => ("it has a registry", "Scan that one"),
+            false => ("it has no registry", "Create one there and scan it"),
         };
-        context.warn(&format!(
-            "{outside}; if {} is the folder that holds the runs, take this registry back and scan \
-             there: rm -r {old} && {init}dalsegno --base {likely_word} scan",
-            likely.display(),
-        ));
-        return Ok(false);
-    }
-    let (has, then) = match has_registry {
-        true => ("it has a registry", "Scan that one"),
-        false => ("it has no registry", "Create one there and scan it"),
-    };
-    let likely_shown = likely.display();
-    let question = format!(
-        "{outside}; {likely_shown} may be the folder that holds the runs, and {has}\n{then} instead of \
-         {}? [y/N] ",
-        base.display()
-    );
-    let nothing = format!("the base directory stays {}", base.display());
-    match confirm(context, &question, &nothing, "") {
-        // The scan itself is done.
-        Err(Failure::Declined) => return Ok(false),
-        answer => answer?,
-    }
-    if !has_registry {
+        // Another catalog that is named would be that of both.
+        let catalog = match context.global.catalog {
+            Some(_) => ", with a catalog of its own,",
+            None => "",
+        };
+        let aside = match can_go {
+            true => ", with the empty registry of that set aside",
+            false => "",
+        };
+        let question = format!(
+            "{outside}; {} may be the folder that holds the runs, and {has}\n{then}{catalog} instead \
+             of {}{aside}? [y/N] ",
+            folder.display(),
+            old.display()
+        );
+        let nothing = format!("the base directory stays {}", old.display());
+        match confirm(context, &question, &nothing, "") {
+            // The scan itself is done.
+            Err(Failure::Declined) => return Ok(false),
+            answer => answer?,
+        }
         interrupt::changes();
-        context.options().create(likely)?;
-        context.say(&format!("created a registry in {likely_shown}"));
+        context.global.catalog = None;
+        if *can_go {
+            files::set_aside(&old.join(REGISTRY_DIR), &old.join(ASIDE))?;
+        }
+        if !has_registry {
+            context.options().create(folder)?;
+            context.say(&format!("created a registry in {}", folder.display()));
+        }
+        Ok(true)
     }
-    Ok(true)
+}
+
+/// Whether a registry has neither rows nor trash, and its catalog in its folder.
+fn is_empty(context: &Context, registry: &Registry) -> Result<bool, Failure> {
+    let folder = RegistryDir::find(registry.base()).map_err(Error::from)?;
+    let is_elsewhere = context.global.catalog.is_some() || folder.elsewhere().is_some();
+    let any = Filter::default().kinds(Kind::ALL);
+    Ok(!is_elsewhere && !registry.names_any(&any)? && registry.trash()?.is_empty())
+}
+
+/// Scans the folder that was meant, and says what becomes of the registry of the other.
+fn scan_instead(context: &mut Context, command: &Scan, likely: &Likely<'_>) -> Result<(), Failure> {
+    let Likely {
+        old,
+        folder,
+        can_go,
+    } = likely;
+    context.global.base = Some(folder.to_path_buf());
+    scan(context, command, false)?;
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let back = word(&old.join(REGISTRY_DIR));
+    let next = match (can_go, old.strip_prefix(folder)) {
+        (true, _) => {
+            let aside = old.join(ASIDE);
+            format!(
+                "the empty registry is in {}; delete it with: rm -r {}",
+                aside.display(),
+                word(&aside)
+            )
+        }
+        // A registry is not searched for another.
+        (false, Ok(below)) => format!(
+            "{} is left out while it has a registry of its own; take that back and scan again: rm \
+             -r {back} && dalsegno --base {} scan",
+            below.display(),
+            word(folder)
+        ),
+        (false, Err(_)) => format!("take the other registry back with: rm -r {back}"),
+    };
+    context.say(&next);
+    Ok(())
+}
+
+/// The runs that paths name: a run, what is in one, or a folder of runs. None, which is all of them,
+/// if one is the base directory.
+fn runs_at(
+    context: &Context,
+    registry: &Registry,
+    paths: &[PathBuf],
+) -> Result<Vec<Pattern>, Failure> {
+    let mut runs = Vec::with_capacity(paths.len());
+    for path in paths {
+        let path = context.below_base(registry.base(), path);
+        if path.as_os_str().is_empty() || path == registry.base() {
+            return Ok(Vec::new());
+        }
+        let place = registry.base_path(path)?;
+        let place = place.as_str();
+        let looks = |place: &str| looks_like(&registry.base().join(place));
+        let ends = place.match_indices('/').map(|(end, _)| end);
+        let above = ends.chain([place.len()]).map(|end| &place[..end]);
+        let run = above
+            .into_iter()
+            .find(|above| matches!(looks(above), LooksLike::Run(_)));
+        runs.push(match (run, looks(place)) {
+            (Some(run), _) => run.into(),
+            // The runs in a folder have its name before theirs.
+            (None, LooksLike::Base(_)) => format!("{place}/*").as_str().into(),
+            (None, _) => place.into(),
+        });
+    }
+    Ok(runs)
 }
 
 fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Failure> {
@@ -112,11 +222,13 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
         kinds: command.kind.clone(),
         measure: command.measure,
         threads: command.threads.get(),
-        runs: command
-            .run
-            .iter()
-            .map(|run| context.run_text(run).into())
-            .collect(),
+        runs: match command.paths.is_empty() {
+            true => {
+                let runs = command.run.iter();
+                runs.map(|run| context.run_text(run).into()).collect()
+            }
+            false => runs_at(context, &registry, &command.paths)?,
+        },
     };
     let asked = options.filter();
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
@@ -130,8 +242,11 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
         if found == 0 && report.notices.is_empty() {
             return Err(context.nothing_selected(&registry, &asked, "nothing was added")?);
         }
-        context.say_unmatched(&registry, &asked)?;
     }
+    let named = match asked.runs.is_empty() {
+        true => Ok(()),
+        false => context.require_runs(&registry, &asked, ""),
+    };
     let format = context.format(command.output);
     if !render::write_json(context, format, "scan", &report)? {
         context.notices_of_walk(&report.notices, command.verbose);
@@ -170,39 +285,27 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
         ));
     }
     context.purge_due(&registry);
-    let meant = match &report.likely_base {
-        Some(likely) if may_ask => {
-            let old = registry.base().to_path_buf();
-            drop(registry);
-            meant(context, &old, likely, format)?.then_some((old, likely))
-        }
-        _ => None,
-    };
-    if let Some((old, likely)) = meant {
-        context.global.base = Some(likely.clone());
-        scan(context, command, false)?;
-        let back = shell_word(&old.join(REGISTRY_DIR).display().to_string());
-        let next = match old.strip_prefix(likely) {
-            // A registry is not searched for another.
-            Ok(below) => format!(
-                "{} is left out while it has a registry of its own; take that back and scan again: \
-                 rm -r {back} && dalsegno --base {} scan",
-                below.display(),
-                shell_word(&likely.display().to_string())
-            ),
-            Err(_) => format!("take the other registry back with: rm -r {back}"),
+    if let Some(folder) = report.likely_base.as_ref().filter(|_| may_ask) {
+        let old = registry.base().to_path_buf();
+        let can_go = old.starts_with(folder) && is_empty(context, &registry)?;
+        drop(registry);
+        let likely = Likely {
+            old: &old,
+            folder,
+            can_go,
         };
-        context.say(&next);
-        return Ok(());
+        if likely.is_meant(context, format)? {
+            return scan_instead(context, command, &likely);
+        }
     }
     // Other notices, such as symbolic links, were seen and left alone: the scan itself is
     // complete.
     let has = |is: fn(NoticeClass) -> bool| report.notices.iter().any(|found| is(found.class));
     if has(NoticeClass::is_unread) {
-        return Err(Failure::Partly);
+        return Err(context.after(named, Failure::Partly));
     }
     match has(NoticeClass::contradicts_seal) {
-        true => Err(Failure::Findings),
-        false => Ok(()),
+        true => Err(context.after(named, Failure::Findings)),
+        false => named,
     }
 }

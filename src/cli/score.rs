@@ -430,11 +430,13 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         },
         command.run.as_deref().map_or("R".to_owned(), shell_word)
     );
-    if rows.finish(&call)? == 0 {
-        context.say_unmatched(&registry, &query.of)?;
-    }
+    let written = rows.finish(&call)?;
     for unmatched in registry.unmatched_metrics(&metrics)? {
         context.warn(&unmatched.to_string());
     }
-    Ok(())
+    match written {
+        // Of a run whose artifacts have gone, scores may be left.
+        0 => context.require_runs(&registry, &query.of, ""),
+        _ => Ok(()),
+    }
 }

@@ -78,6 +78,14 @@ impl SealCommand {
         Ok(containers)
     }
 
+    /// Whether rows are written: a quiet seal writes those that a flag asks for.
+    fn wants_rows(&self, context: &Context) -> bool {
+        let Output {
+            json, jsonl, table, ..
+        } = self.output;
+        !context.global.quiet || json || jsonl || table
+    }
+
     fn say_unhashed(&self, context: &Context, containers: usize) {
         if self.hash && containers > 0 {
             let count = render::count(containers, "container");
@@ -175,6 +183,9 @@ fn note(context: &mut Context, command: &SealCommand, inbox: &Inbox) -> Result<(
     let seals = seals.map_err(|error| context.ended(error, "nothing was sealed"))?;
     context.say_noted(seals.len(), "seal");
     command.say_unhashed(context, containers);
+    if !command.wants_rows(context) {
+        return Ok(());
+    }
     let format = context.format(command.output);
     let mut rows = Rows::new::<NotedSeal>(context, format)?;
     for seal in seals {
@@ -227,7 +238,7 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     if artifacts.is_empty() {
         return Err(context.nothing_selected(&registry, &filter, "nothing was sealed")?);
     }
-    context.say_unmatched(&registry, &filter)?;
+    context.require_runs(&registry, &filter, "nothing was sealed")?;
     let containers = command.containers(artifacts.iter().map(|artifact| &artifact.key))?;
     let monitor = context.monitor();
     let sealed = registry.seal_many(&artifacts, command.options(), &monitor);
@@ -253,7 +264,9 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
     note_short(context, &sealed);
-    artifacts::rows(context, format, &sealed)?;
+    if command.wants_rows(context) {
+        artifacts::rows(context, format, &sealed)?;
+    }
     let Some(first) = unrecorded.first() else {
         return Ok(());
     };

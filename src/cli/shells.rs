@@ -26,6 +26,8 @@ pub(super) const SHELLS: Shells<'static> = Shells(&[
 
 /// Set by the script to the number of the word that is completed.
 const INDEX: &str = "_CLAP_COMPLETE_INDEX";
+/// Set by the script of zsh to the mark between answers.
+const MARK: &str = "_CLAP_IFS";
 /// Set by the script of bash to the part of that word before the cursor.
 const TYPED: &str = "_DALSEGNO_COMPLETE_WORD";
 
@@ -88,7 +90,8 @@ complete -o bashdefault -o nosort -F _{program} {program} 2>/dev/null ||
         let line = Line::of_bash(&words, index, std::env::var(TYPED).ok().as_deref());
         let all = line.words.iter().map(OsString::from).collect();
         let words: &Vec<OsString> = WORDS.get_or_init(|| all);
-        let found = engine::complete(command, words.clone(), line.index, folder)?;
+        let mut found = engine::complete(command, words.clone(), line.index, folder)?;
+        found.sort_by_key(|candidate| is_flag(&candidate.get_value().to_string_lossy()));
         for candidate in found {
             let value = candidate.get_value().to_string_lossy();
             let value = value.strip_prefix(&line.kept).unwrap_or(&value);
@@ -144,9 +147,26 @@ impl EnvCompleter for Quoting {
             }
         });
         let words: &Vec<OsString> = WORDS.get_or_init(|| meant.collect());
+        let mut answer = Vec::new();
         self.shell
-            .write_complete(command, words.clone(), folder, buffer)
+            .write_complete(command, words.clone(), folder, &mut answer)?;
+        // A line is one answer, unless the shell asks for another mark between them.
+        let mark = std::env::var(MARK).ok().filter(|mark| mark.len() == 1);
+        let mark = mark.unwrap_or_else(|| "\n".to_owned());
+        let answer = String::from_utf8_lossy(&answer);
+        let mut lines: Vec<&str> = answer.split(mark.as_str()).collect();
+        let end = match lines.pop_if(|last| last.is_empty()) {
+            Some(_) => mark.as_str(),
+            None => "",
+        };
+        lines.sort_by_key(|line| is_flag(line));
+        write!(buffer, "{}{end}", lines.join(&mark))
     }
+}
+
+/// Whether an answer is a flag: those come behind the names that a command takes.
+fn is_flag(answer: &str) -> bool {
+    answer.starts_with('-')
 }
 
 fn index() -> usize {

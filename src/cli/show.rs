@@ -1,22 +1,26 @@
 //! `show`: everything about artifacts, also removed ones.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::artifacts::{self, chunks_cell, joined, user_name};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::former::Shown;
+use super::former::{Shown, say_in_trash};
 use super::render::{Rows, escape, or_dash, size_text};
 use super::subjects::{Named, Subjects};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, Origin};
-use crate::registry::{Registry, Target};
+use crate::ops::restore::RestoreTarget;
+use crate::registry::{FormerArtifact, Registry, Target};
 
 /// Show everything about artifacts
 ///
 /// The artifacts of a run or of another folder are shown as a table. If a path is no longer
-/// recorded, shows what was last removed from it, by whom and why, and whether it can be restored.
+/// recorded, shows what was last removed from it, by whom and why, and whether it can be restored;
+/// of a run or another folder, what the trash has of it.
 #[derive(Debug, Args)]
 pub(super) struct ShowCommand {
     #[command(flatten)]
@@ -45,7 +49,7 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
             }
             lines.extend(shown.lines(context));
             for (name, value) in lines {
-                context.line(&format!("{name:<12}{}", escape(&value)))?;
+                context.folded_line(&format!("{name:<12}{}", escape(&value)), 12)?;
             }
         }
     } else {
@@ -53,10 +57,17 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
         shown.iter().try_for_each(|shown| rows.push(shown))?;
         rows.finish("")?;
     }
+    // Of a single one, the lines of the table say it.
+    if format != Format::Table || is_folder {
+        say_in_trash(context, &shown);
+    }
     if shown.is_empty() {
         context.say("no artifact matches");
     }
-    context.say_unmatched(&registry, &named.filter())
+    if shown.iter().any(|shown| matches!(shown, Shown::Former(_))) {
+        return Ok(());
+    }
+    context.require_runs(&registry, &named.filter(), "")
 }
 
 /// Finds the artifacts, and says whether a path is that of a folder with several; for a path that is
@@ -72,6 +83,10 @@ fn find(
         Named::Each(targets) => targets,
         Named::Selected(_) => {
             let selected = subjects.find(registry, named)?;
+            if selected.is_empty() {
+                let removed = RestoreTarget::Filter(named.filter());
+                return Ok((in_trash(registry, removed)?, true));
+            }
             return Ok((selected.into_iter().map(here).collect(), false));
         }
     };
@@ -96,11 +111,43 @@ fn find(
             },
             _ => Vec::new(),
         };
-        let former = former.into_iter().next();
-        let former = former.ok_or_else(|| registry.not_recorded(target))?;
-        found.push(Shown::Former(Box::new(former)));
+        if let Some(former) = former.into_iter().next() {
+            found.push(Shown::Former(Box::new(former)));
+            continue;
+        }
+        let removed = match target {
+            Target::Path(path) => in_trash(registry, RestoreTarget::Path(path.clone()))?,
+            _ => Vec::new(),
+        };
+        if removed.is_empty() {
+            return Err(registry.not_recorded(target).into());
+        }
+        is_folder = true;
+        found.extend(removed);
     }
     Ok((found, is_folder))
+}
+
+/// What the trash has of a run, of another folder or of a selection.
+fn in_trash(registry: &Registry, target: RestoreTarget) -> Result<Vec<Shown>, Failure> {
+    let removed = match registry.restorable(&target) {
+        Err(Error::NotInTrash { .. } | Error::Layout(_)) => return Ok(Vec::new()),
+        removed => removed?,
+    };
+    let mut removals = BTreeMap::new();
+    let mut found = Vec::with_capacity(removed.len());
+    for removed in removed {
+        let id = removed.removal.clone();
+        if !removals.contains_key(&id) {
+            removals.extend(registry.removal(&id)?.map(|removal| (id.clone(), removal)));
+        }
+        // A removal that is over meanwhile has nothing in the trash.
+        if let Some(removal) = removals.get(&id).cloned() {
+            let former = FormerArtifact { removed, removal };
+            found.push(Shown::Former(Box::new(former)));
+        }
+    }
+    Ok(found)
 }
 
 /// The levels of a pyramid, with their shapes if they are known.

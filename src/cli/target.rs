@@ -105,35 +105,43 @@ impl Context {
 
     /// A path relative to the current folder if that is in the base directory, else relative to the
     /// base directory.
+    #[expect(
+        clippy::unused_self,
+        reason = "a path is read as the others of the call"
+    )]
     pub(super) fn below_base(&self, base: &Path, path: &Path) -> PathBuf {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
-        if absolute.starts_with(base) && is_plain(&absolute) {
-            return absolute;
-        }
-        let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
-        // The last component is not resolved: a link never means what it points to.
-        let resolved = absolute.parent().zip(absolute.file_name());
-        let resolved =
-            resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
-        let typed = absolute.clone();
-        for place in std::iter::once(absolute).chain(resolved) {
-            if let Ok(relative) = place.strip_prefix(&real)
-                && is_plain(relative)
-            {
-                return base.join(relative);
-            }
-        }
-        // Outside of the base directory as a path, so it is relative to it; resolve `..` by its
-        // text.
-        let start = if is_plain(path) { path } else { &typed };
-        tidy(start)
+        below_base(base, path)
     }
+}
+
+/// See [`Context::below_base`].
+pub(super) fn below_base(base: &Path, path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
+    if absolute.starts_with(base) && is_plain(&absolute) {
+        return absolute;
+    }
+    let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+    // The last component is not resolved: a link never means what it points to.
+    let resolved = absolute.parent().zip(absolute.file_name());
+    let resolved = resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
+    let typed = absolute.clone();
+    for place in std::iter::once(absolute).chain(resolved) {
+        if let Ok(relative) = place.strip_prefix(&real)
+            && is_plain(relative)
+        {
+            return base.join(relative);
+        }
+    }
+    // Outside of the base directory as a path, so it is relative to it; resolve `..` by its
+    // text.
+    let start = if is_plain(path) { path } else { &typed };
+    tidy(start)
 }
 
 /// What is left of an absolute path below the base directory, by its text or by where its folder
 /// really is; none if it is not below it.
-fn below(base: &Path, typed: &Path) -> Option<PathBuf> {
+pub(super) fn below(base: &Path, typed: &Path) -> Option<PathBuf> {
     let by_text = tidy(typed).strip_prefix(base).ok().map(Path::to_path_buf);
     by_text.or_else(|| {
         let real = base.canonicalize().ok()?;

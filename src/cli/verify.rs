@@ -284,7 +284,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         }
         None => {}
     }
-    let named = context.require_paths(&registry, &filter, &command.asked);
+    let named = context.require_named(&registry, &filter, &command.asked);
     if command.repair && named.is_ok() {
         context.purge_due(&registry);
     }

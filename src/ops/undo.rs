@@ -244,25 +244,40 @@ fn undoable_before(catalog: &Catalog, id: i64) -> Result<Option<i64>, Error> {
     /// Operations that are looked at.
     const MOST: usize = 100;
     for before in not_undone(catalog, MOST)? {
-        if before >= id {
-            continue;
-        }
-        let Some((operation, _)) = catalog.operation(before)? else {
-            continue;
-        };
-        let can_be = match operation.action {
-            Action::Remove => kept_removal(catalog, &operation).is_ok(),
-            // What was renamed or set again since is refused too.
-            action => {
-                why_never(action).is_empty()
-                    && matches!(changed_since(catalog, &operation), Ok(None))
-            }
-        };
-        if can_be {
+        if before < id && can_be_undone(catalog, before)? {
             return Ok(Some(before));
         }
     }
     Ok(None)
+}
+
+/// The newest operations that were not undone and can be, at most so many, the newest first.
+///
+/// # Errors
+/// [`Error::Catalog`] if the history cannot be read.
+#[cfg(feature = "cli")]
+pub(crate) fn undoable(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
+    let mut found = Vec::new();
+    for id in not_undone(catalog, most)? {
+        if can_be_undone(catalog, id)? {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether an operation that was not undone can be.
+fn can_be_undone(catalog: &Catalog, id: i64) -> Result<bool, Error> {
+    let Some((operation, _)) = catalog.operation(id)? else {
+        return Ok(false);
+    };
+    Ok(match operation.action {
+        Action::Remove => kept_removal(catalog, &operation).is_ok(),
+        // What was renamed or set again since is refused too.
+        action => {
+            why_never(action).is_empty() && matches!(changed_since(catalog, &operation), Ok(None))
+        }
+    })
 }
 
 /// The newest of what users did that was not undone, at most so many.

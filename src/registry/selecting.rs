@@ -118,6 +118,12 @@ impl Registry {
         Ok(self.catalog.newest_operations(most)?)
     }
 
+    /// Numbers of the newest operations that can be undone, at most so many, the newest first.
+    #[cfg(feature = "cli")]
+    pub(crate) fn undoable(&self, most: usize) -> Result<Vec<i64>> {
+        crate::ops::undo::undoable(&self.catalog, most)
+    }
+
     /// Names of the metrics that any score has.
     #[cfg(feature = "cli")]
     pub(crate) fn metrics(&self) -> Result<Vec<String>> {

@@ -154,8 +154,96 @@ fn names_come_from_the_catalog() {
         });
         assert_eq!(found, expected, "{words:?}");
     }
-    let undo = answer(&world, &world.base, "fish", &["undo", ""]);
-    assert!(undo.contains(&"1".to_owned()) && undo.len() > 3, "{undo:?}");
+    // Of the operations only a pin, a score and a removal into the trash can be undone.
+    for shell in ["fish", "zsh", "bash"] {
+        let mut undo = answer(&world, &world.base, shell, &["undo", ""]);
+        undo.truncate(5);
+        let flag = undo.pop().unwrap_or_default();
+        assert_eq!(undo, ["last", "6", "4", "3"], "{shell}");
+        assert!(flag.starts_with('-'), "{shell}: {flag}");
+        // Flags come behind what they are about.
+        for (command, name) in [("unpin", "figure-3"), ("restore", removal)] {
+            let answers = answer(&world, &world.base, shell, &[command, ""]);
+            assert!(answers.iter().any(|answer| answer == name), "{answers:?}");
+            let flags = answers.iter().skip_while(|word| !word.starts_with('-'));
+            assert!(flags.clone().count() > 2, "{answers:?}");
+            for flag in flags {
+                assert!(flag.starts_with('-'), "{answers:?}");
+            }
+        }
+    }
+    // Runs as paths, from the base directory and from elsewhere.
+    let absolute = format!("{}/", world.base.display());
+    for (folder, typed, expected) in [
+        ("", "./", vec!["./er", "./mito", "./run [a]"]),
+        ("", "./m", vec!["./mito"]),
+        ("mito", "../m", vec!["../mito"]),
+        ("mito", "../", vec!["../er", "../mito", "../run [a]"]),
+        ("mito", "./", vec![]),
+    ] {
+        for words in [["list", "--run", typed], ["gc", "--exclude-run", typed]] {
+            let folder = world.base.join(folder);
+            assert_eq!(
+                answer(&world, &folder, "fish", &words),
+                expected,
+                "{words:?}"
+            );
+        }
+    }
+    let typed = format!("{absolute}m");
+    let words = ["list", "--run", typed.as_str()];
+    assert_eq!(
+        answer(&world, &world.base, "fish", &words),
+        [format!("{absolute}mito")]
+    );
+    let typed = world.dir.join("ba");
+    let words = ["list", "--run", typed.to_str().unwrap()];
+    assert_eq!(
+        answer(&world, &world.base, "fish", &words),
+        [absolute.clone()]
+    );
+    // Paths on the line narrow what comes later, as --run does.
+    let run = format!("{absolute}er");
+    for (folder, words, expected) in [
+        ("", vec!["list", "er", "--dataset", ""], vec!["crop1"]),
+        ("", vec!["list", "./er/", "--dataset", ""], vec!["crop1"]),
+        ("", vec!["list", &run, "--dataset", ""], vec!["crop1"]),
+        ("er", vec!["list", ".", "--dataset", ""], vec!["crop1"]),
+        (
+            "",
+            vec!["pin", "figure-4", "er", "--dataset", ""],
+            vec!["crop1"],
+        ),
+        (
+            "",
+            vec!["rm", "--reason", "mito", "er", "--parameters", ""],
+            vec![],
+        ),
+        ("", vec!["gc", "er", "--iteration", ""], vec!["500"]),
+        (
+            "",
+            vec!["gc", "mito/validation.zarr/9000", "--iteration", ""],
+            vec!["1000", "9000"],
+        ),
+        (
+            "",
+            vec!["list", "mito/validation.zarr/9000/crop2", "--kind", ""],
+            vec!["prediction"],
+        ),
+        (
+            "",
+            vec!["list", "--run", "./er", "--dataset", ""],
+            vec!["crop1"],
+        ),
+        ("", vec!["list", ".", "--dataset", "crop 3"], vec!["crop 3"]),
+    ] {
+        let folder = world.base.join(folder);
+        assert_eq!(
+            answer(&world, &folder, "fish", &words),
+            expected,
+            "{words:?}"
+        );
+    }
     // From elsewhere, with the base directory among the words.
     let base = world.base.to_str().unwrap();
     for words in [
@@ -360,6 +448,7 @@ fn zsh_completes_values_after_flags() {
         ("list --run mi\t", "--run|mito"),
         ("list --sort si\t", "--sort|size"),
         ("unpin f\t", "figure-3"),
+        ("list --run ./m\t", "--run|./mito"),
         ("gc --policy \t", "--policy|weekly"),
     ];
     let mut typed = "autoload -Uz compinit; compinit -u -D; \

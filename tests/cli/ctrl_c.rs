@@ -321,3 +321,36 @@ fn before_a_change_it_is_said_that_there_was_none() {
     }
     assert!(said > 2, "it was said {said} times");
 }
+
+#[test]
+fn what_only_reads_says_so_while_it_prints() {
+    if !strace::works("Ctrl-C while rows are printed") {
+        return;
+    }
+    let world = scanned(40);
+    for (line, start) in [
+        ("gc --keep-last 1", "nothing was removed"),
+        ("list", "no data was touched"),
+        ("history", "interrupted before anything was changed"),
+    ] {
+        // Some of these calls print: while one does, the work is over.
+        let mut words = BTreeSet::new();
+        for number in 1..40 {
+            let ended = pressed(&world, "write", number, line);
+            if !ended.by_signal {
+                break;
+            }
+            let said = ended.words().or_else(|| {
+                let mut lines = ended.stderr.lines();
+                lines.find(|line| line.starts_with("interrupted before anything"))
+            });
+            words.insert(said.unwrap_or("silent").to_owned());
+        }
+        assert!(!words.contains("silent"), "{line}: {words:?}");
+        assert!(
+            words.iter().any(|words| words.starts_with(start)),
+            "{line}: {words:?}"
+        );
+        assert_eq!(rows(&world), 40);
+    }
+}

@@ -59,6 +59,16 @@ fn seal_counts_what_it_seals() {
 }
 
 #[test]
+fn a_quiet_seal_writes_the_rows_that_are_asked_for() {
+    let world = World::scanned();
+    assert_eq!(stdout(&mut world.call("seal --run er --quiet")), "");
+    for form in ["--table", "--json", "--jsonl"] {
+        let text = stdout(&mut world.call(&format!("seal --run er --quiet {form}")));
+        assert!(text.contains("crop1"), "{text}");
+    }
+}
+
+#[test]
 fn list_writes_each_form() {
     let world = World::scanned();
     let text = world.transcript(
@@ -386,7 +396,7 @@ fn every_json_document_has_a_schema_version() {
         "record prediction --run er --iteration 1 --dataset x --json",
         "seal --run mito --kind snapshot --json",
         "list --json",
-        "list --run nobody --json --quiet",
+        "list --run 'nobody*' --json --quiet",
         "show --run er --json",
         "iterations --json",
         "runs --json",

@@ -52,6 +52,22 @@ fn help_of_each_command_names_every_flag() {
 }
 
 #[test]
+fn the_flags_that_select_come_first() {
+    let world = World::new();
+    for command in ["list", "iterations", "runs", "du"] {
+        let text = world.transcript(&format!("{command} -h"));
+        let flags = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("out|       --"));
+        assert!(flags.clone().count() > 9, "{text}");
+        assert!(
+            flags.into_iter().next().unwrap().starts_with("run "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn help_without_a_command_lists_the_commands() {
     let world = World::new();
     assert_transcript!("help", world.transcript("--help\n-h\nlist -h"));

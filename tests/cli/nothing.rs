@@ -58,13 +58,21 @@ fn a_change_of_nothing_fails_and_says_why() {
 }
 
 #[test]
-fn the_known_part_of_a_selection_is_removed_and_the_rest_is_named() {
+fn a_run_that_is_named_beside_others_must_be_there_too() {
     let world = World::scanned();
     assert_transcript!(
         "nothing_partly",
         world.transcript(
             "rm --run er --run mitoo --yes
-        list --run er --table"
+        rm --run er --run mitoo -n
+        seal --run er --run mitoo
+        pin figure-1 --run er --run mitoo --reason why
+        gc --run er --run mitoo --keep-last 1 --apply --yes
+        refresh --run er --run mitoo
+        verify --run er --run mitoo
+        scan --run er --run mitoo
+        list --run er --run mitoo --table
+        rm --run er --run 'mitoo*' --yes"
         )
     );
 }
@@ -549,7 +557,7 @@ fn a_run_of_which_nothing_is_left_is_neither_pinned_nor_scored() {
 }
 
 #[test]
-fn a_path_that_names_nothing_fails_in_every_command_and_a_selection_only_in_some() {
+fn what_is_named_must_be_there_in_every_command_and_what_selects_may_match_nothing() {
     let world = World::scanned();
     for command in [
         "list",
@@ -585,11 +593,67 @@ fn a_path_that_names_nothing_fails_in_every_command_and_a_selection_only_in_some
     }
     let text = world.transcript("list er mitoo -0");
     assert!(text.contains("er/validation.zarr/500"), "{text}");
-    // Flags select, and nothing may be selected.
-    for command in ["list", "iterations", "runs", "du", "show"] {
-        let text = world.transcript(&format!("{command} --run mitoo"));
-        assert!(text.contains("did you mean \"mito\"?"), "{text}");
+    let showing = [
+        "list",
+        "iterations",
+        "runs",
+        "du",
+        "show",
+        "gc --keep-last 1",
+        "history",
+        "score",
+    ];
+    // The name of a run names it, as its path does.
+    for command in showing {
+        for run in ["mitoo", "./mitoo", "er --run mitoo"] {
+            if command == "score" && run.contains("--run") {
+                continue;
+            }
+            let text = world.transcript(&format!("{command} --run {run}"));
+            assert!(text.contains("did you mean \"mito\"?"), "{text}");
+            assert!(
+                text.contains("err| error") && text.ends_with("exit 1\n"),
+                "{text}"
+            );
+        }
+    }
+    // Patterns and other flags select, and nothing may be selected.
+    for command in showing {
+        let text = world.transcript(&format!("{command} --run 'mitoo*'"));
         assert!(!text.contains("exit"), "{text}");
+    }
+    for command in [
+        "list",
+        "iterations",
+        "runs",
+        "du",
+        "show",
+        "gc --keep-last 1",
+    ] {
+        for flags in ["--dataset corp1", "--run mito --iteration 7"] {
+            let text = world.transcript(&format!("{command} {flags}"));
+            assert!(
+                text.contains("no dataset") || text.contains("no iteration"),
+                "{text}"
+            );
+            assert!(!text.contains("exit"), "{text}");
+        }
+    }
+    for command in [
+        "rm --yes",
+        "seal",
+        "refresh",
+        "verify",
+        "gc --keep-last 1 --apply --yes",
+        "pin figure-1 --reason why",
+        "scan",
+    ] {
+        let text = world.transcript(&format!("{command} --run 'mitoo*'"));
+        assert!(text.ends_with("exit 1\n"), "{text}");
+    }
+    for call in ["history --id 9999", "show --id 9999"] {
+        let text = world.transcript(call);
+        assert!(text.ends_with("exit 1\n"), "{text}");
     }
     // A known path that flags narrow to nothing is there.
     let text = world.transcript("list mito --kind snapshot --dataset crop1");
@@ -675,4 +739,65 @@ fn in_the_folder_of_a_run_the_nearest_path_can_be_typed_there() {
         let right = said_in(&world, folder, &format!("list {meant}"));
         assert!(!right.contains("exit"), "{right}");
     }
+}
+
+#[test]
+fn a_refresh_says_what_it_did_not_look_at() {
+    let world = World::scanned();
+    fs::remove_dir_all(world.base.join("mito")).unwrap();
+    let text = world.transcript("refresh mito");
+    assert!(
+        text.contains(
+            "11 rows that were present were not looked at, and may be gone or rewritten; look at \
+             each with: dalsegno refresh --all"
+        ),
+        "{text}"
+    );
+    let text = world.transcript("refresh mito --all");
+    assert!(!text.contains("not looked at"), "{text}");
+    assert!(text.contains("11 recorded arrays are gone"), "{text}");
+    // They are missing by now, and it is said again.
+    let text = world.transcript("refresh mito");
+    assert!(text.contains("looked at 11 rows: 0 present"), "{text}");
+    assert!(text.contains("11 recorded arrays are gone"), "{text}");
+    assert!(!text.contains("not looked at"), "{text}");
+}
+
+#[test]
+fn a_scan_takes_the_path_of_a_run_as_its_name() {
+    let world = World::runs();
+    world.write_array("group/deep/validation.zarr/1/crop1/prediction");
+    world.write_array("group/deeper/validation.zarr/1/crop1/prediction");
+    let base = world.base.to_str().unwrap().to_owned();
+    for path in [
+        "er",
+        "er/",
+        "./er",
+        "er/validation.zarr/500",
+        &format!("{base}/er"),
+    ] {
+        let _ = fs::remove_dir_all(world.base.join(".dalsegno"));
+        world.transcript("init --here --quiet");
+        let text = world.transcript(&format!("scan {path}"));
+        assert!(text.contains("1 array: 1 new"), "{path}: {text}");
+    }
+    for (path, new) in [
+        ("group/deep", "1 new"),
+        ("group", "1 new"),
+        ("mito group", "11 new"),
+        (".", "0 new"),
+    ] {
+        let text = world.transcript(&format!("scan {path}"));
+        assert!(text.contains(new), "{path}: {text}");
+    }
+    let text = world.transcript("scan mitoo\nscan ../elsewhere\nscan er --run er");
+    assert!(
+        text.contains("no run \"mitoo\"; did you mean \"mito\"?"),
+        "{text}"
+    );
+    assert_eq!(text.matches("exit 1\n").count(), 2, "{text}");
+    assert_eq!(text.matches("exit 2\n").count(), 1, "{text}");
+    // From the folder of a run.
+    let text = said_in(&world, "er", "scan .");
+    assert!(text.contains("1 array: 0 new"), "{text}");
 }

@@ -86,7 +86,7 @@ fn quiet_says_nothing_but_errors() {
         "init --here -q",
         "scan -q",
         "refresh -q",
-        "list --run nobody --table -q",
+        "list --run 'nobody*' --table -q",
     ] {
         assert_eq!(stdout(&mut world.call(call)), "", "{call}");
     }

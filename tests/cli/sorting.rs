@@ -101,6 +101,54 @@ fn runs_and_iterations_have_the_columns_and_the_number_that_were_asked_for() {
 }
 
 #[test]
+fn a_wrong_name_to_sort_by_is_answered_with_the_names_of_columns() {
+    let world = world();
+    for command in ["list", "runs", "iterations"] {
+        let text = world.transcript(&format!("{command} --sort foo"));
+        let names = text.split("sort by ").nth(1).unwrap();
+        let names = names
+            .lines()
+            .next()
+            .unwrap()
+            .replace(" or score:METRIC", "");
+        let names: Vec<&str> = names.split(", ").collect();
+        assert!(names.len() > 10 && names.contains(&"size"), "{text}");
+        for name in names {
+            assert!(
+                !name.ends_with("_bytes") && !name.ends_with("_at"),
+                "{text}"
+            );
+            for flag in ["--sort", "--columns"] {
+                let text = world.transcript(&format!("{command} {flag} {name} --limit 1"));
+                assert!(!text.contains("exit"), "{text}");
+            }
+        }
+        let text = world.transcript(&format!("{command} --sort siz"));
+        assert!(text.contains("did you mean size?"), "{text}");
+    }
+}
+
+#[test]
+fn a_total_of_fewer_rows_than_match_says_so() {
+    let world = world();
+    for (call, total) in [
+        ("list --limit 2 --table", "2 of 5 artifacts, "),
+        ("list --run er --limit 2 --table", "2 artifacts, "),
+        (
+            "list --sort size --reverse --limit 1 --table",
+            "1 of 5 artifacts, ",
+        ),
+        ("runs --limit 1 --table", "1 of 2 runs, "),
+        ("runs --limit 2 --table", "2 runs, "),
+        ("iterations --limit 9 --table", "3 iterations, "),
+        ("iterations --limit 1 --table", "1 of 3 iterations, "),
+    ] {
+        let text = world.transcript(call);
+        assert!(text.contains(&format!("err| {total}")), "{text}");
+    }
+}
+
+#[test]
 fn runs_and_iterations_can_be_sorted_by_each_of_their_columns() {
     let world = world();
     for (command, rows) in [("runs", 2), ("iterations", 3)] {

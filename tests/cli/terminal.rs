@@ -393,3 +393,121 @@ fn a_single_call_that_takes_long_shows_that_it_goes_on() {
     let last = text.rsplit(['\r', '\n']).find(|line| !line.is_empty());
     assert!(!last.unwrap().contains("pinning"), "{text}");
 }
+
+/// Lines that are wider than the terminal, but for words of a command.
+fn wider(text: &str, columns: usize) -> Vec<&str> {
+    let is_wide = |line: &&str| line.chars().count() > columns;
+    let is_one_word = |line: &&str| line.trim().trim_end_matches('\\').trim().contains(' ');
+    text.lines().filter(is_wide).filter(is_one_word).collect()
+}
+
+#[test]
+fn what_is_said_and_what_history_shows_is_folded_between_words() {
+    let world = with_long_parameters();
+    let array = "a_run_with_quite_a_long_name/validation.zarr/100/crop_with_a_name/output/\
+                 WatershedPostProcessorParameters(id=3, bias=0.75, context=(32, 32, 32))";
+    world.transcript(&format!("rm '{array}' --trash --yes --reason superseded"));
+    let last = world.transcript("history --limit 1 --jsonl");
+    let last = last
+        .split("{\"id\":")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    for columns in [60, 80, 130] {
+        let mut text = String::new();
+        for line in [
+            "history".to_owned(),
+            format!("history show {last}"),
+            format!("show '{array}'"),
+            "gc --keep-last 1".to_owned(),
+            "refresh".to_owned(),
+        ] {
+            text += &on_terminal(&world, columns, &line, &[("NO_COLOR", "1")]);
+        }
+        let (said, code) = spoken(
+            &mut world.call("list --run a_run_with_quite_a_long_nam"),
+            columns,
+            "",
+            &[("NO_COLOR", "1")],
+        );
+        assert_eq!(code, Some(1));
+        text += &said;
+        assert_eq!(wider(&text, columns.into()), Vec::<&str>::new(), "{text}");
+        // Parameters are broken between words, and what goes on is indented.
+        assert!(!text.lines().any(|line| line.starts_with("32)")), "{text}");
+    }
+    // Without a terminal nothing is folded.
+    let piped = world.transcript("list --run a_run_with_quite_a_long_nam --table");
+    assert!(
+        piped.contains(
+            "no run \"a_run_with_quite_a_long_nam\"; did you mean \"a_run_with_quite_a_long_name\"?"
+        ),
+        "{piped}"
+    );
+}
+
+#[test]
+fn a_command_to_type_is_never_broken_in_a_word() {
+    let world = World::runs();
+    world.transcript("init --base mito --here --quiet");
+    let base = world.base.to_str().unwrap();
+    let (said, _) = spoken(
+        &mut world.call("scan --base mito"),
+        60,
+        "",
+        &[("NO_COLOR", "1")],
+    );
+    let said = said.replace(" \\\n", " ").replace('\n', " ");
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let typed = format!(
+        "rm -r {base}/mito/.dalsegno && dalsegno --base {base} init && dalsegno --base {base} scan"
+    );
+    assert!(said.join(" ").contains(&typed), "{said:?}");
+}
+
+#[test]
+fn a_plan_that_removes_nothing_says_so_on_a_narrow_terminal() {
+    let world = with_long_parameters();
+    let text = on_terminal(&world, 60, "gc --keep-last 9", &[("NO_COLOR", "1")]);
+    let heading = text.lines().next().unwrap();
+    assert!(heading.contains("KEEPS  REMOVES"), "{text}");
+}
+
+#[test]
+fn what_is_left_out_has_one_sign() {
+    let world = with_long_parameters();
+    for (iteration, id, bias) in [(100, 3, "0.75"), (100, 4, "0.5"), (200, 3, "0.75")] {
+        let call = format!(
+            "score --run a_run_with_quite_a_long_name --iteration {iteration} --parameters \
+             'WatershedPostProcessorParameters(id={id}, bias={bias}, context=(32, 32, 32))' voi=0.5"
+        );
+        assert!(!world.transcript(&call).contains("exit"));
+    }
+    for columns in 30..130 {
+        for call in ["score", "list", "list --columns parameters,path,run"] {
+            let text = on_terminal(&world, columns, call, &[("NO_COLOR", "1")]);
+            assert!(!text.contains("……"), "{columns}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_chosen_column_of_words_has_its_heading_in_every_form() {
+    let world = World::scanned();
+    let call = "iterations --columns run,iteration,datasets,outputs,predictions,written,missing";
+    for columns in [60, 80, 130] {
+        let text = on_terminal(&world, columns, call, &[("NO_COLOR", "1")]);
+        let mut lines = text.lines();
+        assert!(
+            lines.any(|line| line.trim_end().ends_with("MISSING")),
+            "{columns}: {text}"
+        );
+        assert!(
+            text.contains("crop2/output/threshold_127"),
+            "{columns}: {text}"
+        );
+        assert_eq!(wider(&text, columns.into()), Vec::<&str>::new(), "{text}");
+    }
+}

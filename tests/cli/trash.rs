@@ -538,3 +538,55 @@ fn what_was_lost_in_the_trash_and_put_back_is_named_and_comes_back() {
     let said = world.transcript(&format!("list {} --jsonl", arrays[1]));
     assert!(said.contains("\"state\":\"present\""), "{said}");
 }
+
+#[test]
+fn show_says_where_a_removed_run_is_and_how_it_comes_back() {
+    let world = World::scanned();
+    world.transcript("rm er --trash --yes --reason superseded --quiet");
+    world.transcript("rm mito/extra.zarr/mesh --trash --yes --quiet");
+    let listed = stdout(world.program().args(["trash", "list"]));
+    let ids: Vec<&str> = listed
+        .lines()
+        .skip(1)
+        .map(|row| row.split('\t').next().unwrap())
+        .collect();
+    for call in [
+        "show er",
+        "show er --table",
+        "show --run er",
+        "show er/validation.zarr/500 --table",
+        "show er --jsonl",
+    ] {
+        let text = world.transcript(call);
+        let said = format!(
+            "1 artifact is in the trash, in .dalsegno/trash/{}, removed by ",
+            ids[0]
+        );
+        assert!(text.contains(&said), "{text}");
+        let way = format!(": superseded; restore it with: dalsegno restore {}", ids[0]);
+        assert!(text.contains(&way) && !text.contains("exit"), "{text}");
+        assert!(text.contains("removed"), "{text}");
+    }
+    let way = format!(
+        "in the trash, in .dalsegno/trash/{}; restore it with: dalsegno restore {}",
+        ids[1], ids[1]
+    );
+    assert!(
+        world
+            .transcript("show mito/extra.zarr/mesh --table")
+            .contains(&way)
+    );
+    let text = world.transcript("show mito/extra.zarr/mesh");
+    assert!(
+        text.contains(&format!("dalsegno restore {}", ids[1])),
+        "{text}"
+    );
+    // What is left of a run is shown as it is; what was unlinked is in no trash.
+    assert!(!world.transcript("show mito --table").contains("trash"));
+    world.transcript("trash empty --yes --quiet");
+    let text = world.transcript("show er");
+    assert!(
+        text.contains("not recorded") && text.ends_with("exit 1\n"),
+        "{text}"
+    );
+}

@@ -18,12 +18,43 @@ fn a_scan_of_what_lies_outside_runs_asks_for_the_folder_that_holds_them() {
     assert!(!world.base.join(".dalsegno").exists());
     text += &answered_in(&world, "mito", "scan", "y\n");
     text += &world.transcript("runs --base . --table");
+    // What is in the run is taken in, because its empty registry is set aside.
+    assert!(
+        world
+            .base
+            .join("mito/.dalsegno-aside/catalog.sqlite3")
+            .exists()
+    );
+    assert!(!world.base.join("mito/.dalsegno").exists());
     // The folder above has a registry by now.
-    fs::remove_dir_all(world.base.join("mito/.dalsegno")).unwrap();
+    fs::remove_dir_all(world.base.join("mito/.dalsegno-aside")).unwrap();
     world.transcript("init --base mito --here --quiet");
     text += &world.transcript("scan --base mito");
     text += &answered_in(&world, "mito", "scan", "y\n");
     assert_transcript!("wrong_base_run", text);
+}
+
+#[test]
+fn a_scan_asks_with_a_catalog_of_its_own_too_and_keeps_a_registry_that_holds_something() {
+    let world = World::runs();
+    let catalog = world.dir.join("catalog.sqlite3");
+    let catalog = catalog.to_str().unwrap();
+    world.transcript(&format!(
+        "init --base mito --here --quiet --catalog {catalog}"
+    ));
+    let text = answered_in(&world, "mito", &format!("scan --catalog {catalog}"), "y\n");
+    assert!(
+        text.contains("with a catalog of its own, instead of [BASE]/mito? [y/N]"),
+        "{text}"
+    );
+    assert!(text.contains("created a registry in [BASE]"), "{text}");
+    assert!(world.catalog().exists());
+    // Its catalog is elsewhere, so it stays.
+    assert!(
+        text.contains("mito is left out while it has a registry of its own"),
+        "{text}"
+    );
+    assert!(world.base.join("mito/.dalsegno").exists());
 }
 
 #[test]
@@ -47,21 +78,44 @@ fn a_scan_beside_a_registry_asks_for_that() {
 }
 
 #[test]
-fn init_says_that_the_runs_are_in_a_folder_of_the_base() {
+fn init_asks_if_the_runs_are_in_a_folder_of_the_base() {
     let world = World::new();
     world.write_array("group/sub/mito/validation.zarr/1/crop1/prediction");
     let text = world.transcript("init");
     assert!(
         text.contains(
-            "the runs that were found are in group/sub, so their names begin with group/sub/; if \
-             that is the folder that holds the runs: rm -r [BASE]/.dalsegno && dalsegno --base \
-             [BASE]/group/sub init"
+            "error: the runs that were found are in [BASE]/group/sub, so their names would begin \
+             with group/sub/; nothing was created"
         ),
         "{text}"
     );
-    fs::remove_dir_all(world.base.join(".dalsegno")).unwrap();
+    assert!(
+        text.contains(
+            "  next: create it there with: dalsegno --base [BASE]/group/sub init; or create it \
+             here all the same with: dalsegno init --here"
+        ),
+        "{text}"
+    );
+    assert!(text.ends_with("exit 2\n"), "{text}");
+    let text = answered_in(&world, "", "init", "n\n");
+    assert!(
+        text.contains("all the same? [y/N] nothing was created"),
+        "{text}"
+    );
+    assert!(!world.base.join(".dalsegno").exists());
+    for answer in ["y\n", ""] {
+        let text = match answer {
+            "" => world.transcript("init --here"),
+            answer => answered_in(&world, "", "init", answer),
+        };
+        assert!(text.contains("created a registry in [BASE]"), "{text}");
+        fs::remove_dir_all(world.base.join(".dalsegno")).unwrap();
+    }
     let text = world.transcript("init --base group/sub");
-    assert!(!text.contains("begin with"), "{text}");
+    assert!(
+        text.contains("created a registry") && !text.contains("begin with"),
+        "{text}"
+    );
     // Three levels below.
     for folder in ["..", "group"] {
         let text = world.transcript(&format!("init --base {folder}"));

@@ -79,6 +79,11 @@ impl Gc {
         }
     }
 
+    /// Whether a plan is carried out.
+    pub(in crate::cli) fn applies(&self) -> bool {
+        self.apply.is_some()
+    }
+
     fn form(&self) -> plan::Form {
         match self.all {
             true => plan::Form::All,
@@ -141,17 +146,18 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     let plan = plan?;
     if plan.plan.lines.is_empty() && !filter.is_all() && !registry.names_any(&filter)? {
         let nothing = context.nothing_selected(&registry, &filter, "nothing was removed")?;
-        // A path that names nothing fails in a plan too.
-        match (
-            command.apply.is_some() || command.asked.names_paths(),
-            nothing,
-        ) {
+        // What is named one by one fails in a plan too.
+        let fails =
+            command.apply.is_some() || context.names_in_vain(&registry, &filter, &command.asked)?;
+        match (fails, nothing) {
             (false, Failure::Nothing(why, _)) => context.say(&why),
             (_, nothing) => return Err(nothing),
         }
     } else {
         // Before anything is removed: what is named in vain may be mistyped.
-        context.require_paths(&registry, &filter, &command.asked)?;
+        context.waiting("reading the catalog", || {
+            context.require_named(&registry, &filter, &command.asked)
+        })?;
     }
     // A policy names its runs itself.
     let about_all = match command.rules.is_named() || plan.file.items.is_empty() {

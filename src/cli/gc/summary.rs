@@ -46,8 +46,8 @@ struct RunSum<'a> {
     why: HashMap<String, (u64, &'a str)>,
 }
 
-/// Shows a plan in short, as tables.
-pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
+/// What a plan makes of each run.
+fn sums(plan: &Plan) -> BTreeMap<&RunName, RunSum<'_>> {
     let mut runs: BTreeMap<&RunName, RunSum<'_>> = BTreeMap::new();
     for line in &plan.lines {
         let sum = runs.entry(line.artifact.key.run()).or_default();
@@ -63,7 +63,13 @@ pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
             Decision::Remove => sum.removed.add(&line.artifact),
         }
     }
-    let heads = Heads::new(RUNS, &["FILES"]);
+    runs
+}
+
+/// Shows a plan in short, as tables.
+pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
+    let runs = context.waiting("planning", || sums(plan));
+    let heads = Heads::new(RUNS, &["FILES"]).keeping(&["KEEPS", "REMOVES"]);
     let mut rows = Rows::with(context, Format::Table, "runs", heads, &[""; 0])?;
     for (run, sum) in &runs {
         let [bytes, files] = total_cells(&sum.removed.size);

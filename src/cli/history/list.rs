@@ -16,7 +16,7 @@ use crate::cli::time;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::operation::{Action, HistoryFilter, Operation};
 use crate::registry::{Registry, Target};
 
@@ -202,14 +202,55 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
     }
-    if written == 0 {
-        let of = Filter::default().runs(filter.runs);
-        context.say_unmatched(&registry, &of)?;
-    }
     for former in &former {
         say_former(context, former);
     }
-    Ok(())
+    require_ever(context, &registry, &command.id, &filter.runs)
+}
+
+/// Refuses ids and names of runs that the history does not know, because what is named one by one
+/// is expected to be there; a pattern may match nothing.
+fn require_ever(
+    context: &Context,
+    registry: &Registry,
+    ids: &[i64],
+    runs: &[Pattern],
+) -> Result<(), Failure> {
+    for &id in ids {
+        let one = HistoryFilter {
+            artifacts: vec![ArtifactId(id)],
+            most: Some(1),
+            ..HistoryFilter::default()
+        };
+        if !is_any(registry, &one)? {
+            return Err(registry.not_recorded(&Target::Id(ArtifactId(id))).into());
+        }
+    }
+    let mut unknown = Vec::new();
+    for run in runs {
+        let one = HistoryFilter {
+            runs: vec![run.clone()],
+            most: Some(1),
+            ..HistoryFilter::default()
+        };
+        if !is_any(registry, &one)? {
+            unknown.push(run.clone());
+        }
+    }
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => context.require_runs(registry, &Filter::default().runs(unknown), ""),
+    }
+}
+
+/// Whether an operation matches.
+fn is_any(registry: &Registry, filter: &HistoryFilter) -> Result<bool, Failure> {
+    let mut any = false;
+    registry.history(filter, |_| {
+        any = true;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(any)
 }
 
 /// Writes at most `most` operations that match. Returns how many there were, `most` + 1 if more.

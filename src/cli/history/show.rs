@@ -41,7 +41,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryShow) -> Result<(), Fa
         return Ok(());
     }
     for (name, value) in describe(&operation) {
-        context.line(&format!("{name:<12}{}", escape(&value)))?;
+        context.folded_line(&format!("{name:<12}{}", escape(&value)), 12)?;
     }
     for (before, after) in pairs(&images) {
         // The newer image: a rename has changed the path, and the id is the same in both.
@@ -51,9 +51,9 @@ pub(super) fn run(context: &mut Context, command: &HistoryShow) -> Result<(), Fa
         context.line("")?;
         let path = artifact.location().path();
         let head = format!("artifact {}", artifact.id);
-        context.line(&format!("{head:<12}{}", escape(&path)))?;
+        context.folded_line(&format!("{head:<12}{}", escape(&path)), 12)?;
         for line in changes(before, after)? {
-            context.line(&format!("  {}", escape(&line)))?;
+            context.folded_line(&format!("  {}", escape(&line)), 6)?;
         }
     }
     Ok(())

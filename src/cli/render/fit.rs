@@ -144,7 +144,8 @@ impl Page {
         for index in (1..heads.columns.len()).rev() {
             // In all rows: a single dash beside numbers says something.
             let says_nothing = |row: &Vec<String>| ["-", "0"].contains(&row[index].as_str());
-            if self.width() > limit && self.rows.iter().all(says_nothing) {
+            let is_kept = heads.kept.contains(&heads.columns[index].0.as_str());
+            if self.width() > limit && !is_kept && self.rows.iter().all(says_nothing) {
                 self.shown.retain(|&other| other != index);
             }
         }
@@ -235,6 +236,10 @@ fn wrap_last(page: &mut Page, heads: &Heads, limit: usize) {
     if page.width() <= limit || heads.columns[last].1 != Align::Prose {
         return;
     }
+    // Below its row, a column of dashes would be lines of dashes.
+    if heads.chosen && page.widths[last] <= heads.columns[last].0.width() {
+        return;
+    }
     page.shown.pop();
     let left = limit.saturating_sub(page.width() + GAP);
     let beside = left >= SENTENCE;
@@ -255,13 +260,13 @@ pub(super) fn total(shown: &[usize], widths: &[usize]) -> usize {
     cells + GAP * shown.len().saturating_sub(1)
 }
 
-/// Text in lines of at most this width, broken between words. A path that is longer is broken after
-/// a `/`; what is longer still is not broken.
+/// Text in lines of at most this width, broken between words. A word that is longer is broken after
+/// a `/` or a `,`; what is longer still is not broken.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let mut gap = " ";
-        let may_break = |c: char| c == '/' && word.width() > width;
+        let may_break = |c: char| ['/', ','].contains(&c) && word.width() > width;
         for part in word.split_inclusive(may_break) {
             match lines.last_mut() {
                 Some(line) if line.width() + gap.len() + part.width() <= width => {

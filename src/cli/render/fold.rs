@@ -74,7 +74,11 @@ impl Folds {
     fn bare(&self, cell: &str) -> String {
         let sign = |part: &str| if part.is_empty() { "" } else { "…" };
         let middle = self.middle(cell);
-        format!("{}{middle}{}", sign(&self.prefix), sign(&self.suffix))
+        merged(&format!(
+            "{}{middle}{}",
+            sign(&self.prefix),
+            sign(&self.suffix)
+        ))
     }
 
     fn fold(&self, cell: &str) -> String {
@@ -231,10 +235,23 @@ fn cut(text: &str, width: usize, lose: Lose) -> String {
     };
     let head = fitting(head, &mut text.chars());
     let tail = fitting(tail, &mut text.chars().rev());
-    head.into_iter()
+    let cut: String = head
+        .into_iter()
         .chain(std::iter::once(ELLIPSIS))
         .chain(tail.into_iter().rev())
-        .collect()
+        .collect();
+    merged(&cut)
+}
+
+/// Text in which signs for what was left out that follow each other are one.
+fn merged(text: &str) -> String {
+    let mut merged = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character != ELLIPSIS || !merged.ends_with(ELLIPSIS) {
+            merged.push(character);
+        }
+    }
+    merged
 }
 
 /// The first characters that fit, in columns of the terminal: a wide character takes two.

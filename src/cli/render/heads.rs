@@ -29,6 +29,8 @@ pub(in crate::cli) struct Heads {
     /// Whether the user named the columns: they are left out only if none of their cells has
     /// room.
     pub(in crate::cli) chosen: bool,
+    /// Headings of the columns that a narrow terminal shows even if all their cells are 0.
+    pub(in crate::cli) kept: &'static [&'static str],
 }
 
 impl Heads {
@@ -38,6 +40,12 @@ impl Heads {
             columns: columns.collect(),
             minor,
             chosen: false,
+            kept: &[],
         }
+    }
+
+    /// The same, with columns in which a 0 is an answer.
+    pub(in crate::cli) fn keeping(self, kept: &'static [&'static str]) -> Self {
+        Self { kept, ..self }
     }
 }

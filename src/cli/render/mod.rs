@@ -5,6 +5,7 @@ mod fit;
 mod fold;
 mod heads;
 mod json;
+mod lines;
 mod rows;
 mod table;
 mod text;
@@ -13,6 +14,7 @@ pub(super) use crate::model::shell::shell_word;
 pub(super) use bar::Ink;
 pub(super) use heads::{Align, Column, Heads};
 pub(super) use json::{document, json, write_json};
+pub(super) use lines::{folded, folded_at};
 pub(super) use rows::{Record, Rows};
 pub(super) use table::Room;
 pub(super) use text::{

@@ -142,6 +142,15 @@ impl Table {
             } else {
                 writeln!(out, "{names}")?;
             }
+            // A column that the user named is not left out unsaid.
+            let below = page.prose.as_ref().filter(|prose| !prose.beside);
+            if let Some(prose) = below.filter(|_| self.heads.chosen) {
+                let name = cut_end(&columns[prose.index].0, prose.room);
+                match self.colour {
+                    true => writeln!(out, "{:INDENT$}\x1b[1m{name}\x1b[0m", "")?,
+                    false => writeln!(out, "{:INDENT$}{name}", "")?,
+                }
+            }
         }
         for row in &page.rows {
             let line = line(&|index| row[index].clone());
@@ -161,7 +170,7 @@ impl Table {
             } else {
                 writeln!(out, "{}", line.trim_end())?;
                 // `-` means no text, which needs no line of its own.
-                for part in parts.filter(|part| part != "-") {
+                for part in parts.filter(|part| self.heads.chosen || part != "-") {
                     writeln!(out, "{:INDENT$}{part}", "")?;
                 }
             }
