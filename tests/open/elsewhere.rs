@@ -696,9 +696,13 @@ fn a_copy_that_cannot_be_published_fails_no_change() {
         let heard = Arc::clone(&heard);
         move |notice: &str| heard.lock().unwrap().push(notice.to_owned())
     };
-    let registry = Options::new().on_notice(hear).open(&scene.base).unwrap();
-    registry.record(&prediction("run", 2)).unwrap();
-    drop(registry);
+    // A training opens its registry again and again.
+    for iteration in 2..6 {
+        let hear = hear.clone();
+        let registry = Options::new().on_notice(hear).open(&scene.base).unwrap();
+        registry.record(&prediction("run", iteration)).unwrap();
+        drop(registry);
+    }
     let heard = heard.lock().unwrap();
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert!(heard[0].contains("could not be published"), "{heard:?}");

@@ -31,11 +31,12 @@
 //! leaves files named `published.sqlite3.new-*` in `.dalsegno` and
 //! the copy beside the catalog; the next copy removes them.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension};
@@ -70,6 +71,16 @@ const RETRY: Duration = Duration::from_millis(5);
 const IN_PASSING: u64 = 128 << 20;
 /// Milliseconds between two ticks of the clock that files are dated by, at most.
 const TICK: i64 = 10;
+
+/// Folders and kinds of failure of which this process has said that nothing was published: a
+/// training opens its registry again and again, and one warning is enough.
+static SAID: Mutex<BTreeSet<(PathBuf, &'static str)>> = Mutex::new(BTreeSet::new());
+
+/// Whether this process has not said yet that publishing in a folder failed in this way.
+fn is_unsaid(folder: &Path, code: &'static str) -> bool {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.insert((folder.to_owned(), code))
+}
 
 /// Number and time of the last operation of a catalog or copy. The number alone says nothing once
 /// a rebuild began from less: its operations are numbered from there.
@@ -183,11 +194,17 @@ impl Catalog {
     /// left to that process and nothing is said.
     fn publish_if_due(&self, publisher: &Publisher, patience: Option<Duration>) {
         let published = self.try_publish_if_due(publisher, patience);
-        // The copy is the new keeper's to make.
-        if matches!(published, Err(CatalogError::AtKeeper { .. })) {
+        // The copy is the new keeper's to make. Without a registry's folder there is no place for
+        // one.
+        if matches!(
+            published,
+            Err(CatalogError::AtKeeper { .. } | CatalogError::NoRegistry { .. })
+        ) {
             return;
         }
-        if let Err(error) = published {
+        if let Err(error) = published
+            && is_unsaid(&publisher.folder, error.code())
+        {
             // Reported beside the call: what it did is committed all the same.
             (self.options.on_notice)(&format!(
                 "the catalog could not be published for other hosts: {}",
