@@ -106,6 +106,7 @@ pub use sqlite::file::Catalog;
 pub(crate) use sqlite::file::check_clock;
 pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub(crate) use sqlite::keeping::Keeping;
+pub use sqlite::mend::{Mended, MendedCopy, mend_header};
 pub use sqlite::options::{CatalogOptions, Durability, IsKept, Keeper, OnNotice};
 #[cfg(feature = "cli")]
 pub use sqlite::publish::Unpublished;

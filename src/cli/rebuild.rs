@@ -25,7 +25,8 @@ use crate::registry::Registry;
 /// Starts from the newest good backup, or from the published copy of a catalog elsewhere
 /// (.dalsegno/published.sqlite3) if that is newer; adds the removals that were moved to the trash since, and
 /// updates it from disk: marks rows without data missing, adds arrays without a row. Without a
-/// backup, makes the catalog from the disk and the trash alone.
+/// backup, makes the catalog from the disk and the trash alone. If only the header of the old catalog
+/// was overwritten, starts from that one and its log, and nothing is lost.
 ///
 /// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
 /// identifiers without data. The command prints how old the backup is. The old catalog is kept
@@ -137,14 +138,13 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
     for refused in &report.refused {
         let path = refused.path.display().to_string();
         // Most reasons name the file.
-        context.warn(&match refused.reason.contains(&path) {
-            true => format!("skipped a {}: {}", noun(&refused.path), refused.reason),
-            false => format!(
-                "skipped the {} {path}: {}",
-                noun(&refused.path),
-                refused.reason
-            ),
-        });
+        let noun = noun(report, &refused.path);
+        context.warn(
+            &match refused.reason.contains(&path) && refused.path != report.catalog {
+                true => format!("skipped a {noun}: {}", refused.reason),
+                false => format!("skipped the {noun} {path}: {}", refused.reason),
+            },
+        );
     }
     context.say(&format!("rebuilt: {}", report.cause));
     if let Some(path) = &report.set_aside {
@@ -158,9 +158,13 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
         ));
     }
     match &report.backup {
+        Some(backup) if backup.path == report.catalog => context.say(
+            "only its header was damaged: every row, pin and score and the history are from the old \
+             catalog and its log",
+        ),
         Some(backup) => context.say(&format!(
             "pins, scores and history are from the {} of {}{}: {}",
-            noun(&backup.path),
+            noun(report, &backup.path),
             backup.at,
             age(backup.at, SystemClock.now()),
             backup.path.display()
@@ -191,7 +195,11 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
         some => format!(" and {}", render::count(some, "checkpoint")),
     };
     let taken_in = match &report.backup {
-        Some(backup) => format!("{} of them not in the {}", scan.adopted, noun(&backup.path)),
+        Some(backup) => format!(
+            "{} of them not in the {}",
+            scan.adopted,
+            noun(report, &backup.path)
+        ),
         None => format!("{} added", scan.adopted),
     };
     let missing = match report.missing {
@@ -249,8 +257,9 @@ fn being_purged(registry: &Registry, removal: &Removal) -> String {
 }
 
 /// What a rebuild began with, or might have.
-fn noun(path: &Path) -> &'static str {
+fn noun(report: &RebuildReport, path: &Path) -> &'static str {
     match path.file_name() == Some(PUBLISHED_FILE.as_ref()) {
+        _ if path == report.catalog => "old catalog",
         true => "published copy",
         false => "backup",
     }

@@ -4,7 +4,9 @@
 //! and replaces it when it is complete:
 //!
 //! 1. start with the newest sound backup, or with the published copy if that is newer, or with an
-//!    empty catalog; a backup that is dated in the future is taken only if no other is sound
+//!    empty catalog; a backup that is dated in the future is taken only if no other is sound. If only
+//!    the header of the old catalog was overwritten, start with a copy of it and its log, which lacks
+//!    nothing (see `catalog::mend_header`)
 //! 2. read the trash: enter removals that are newer than the backup, from their manifests; record
 //!    which removals were restored or purged since
 //! 3. recover, as every open for writing does
@@ -56,7 +58,7 @@ use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::RemovalId;
-use crate::ops::rebuild_start::{PublishedCopy, Start, check, is_its_own};
+use crate::ops::rebuild_start::{PublishedCopy, Start, check, is_its_own, mended};
 use crate::ops::rebuild_trash::TrashReading;
 use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
@@ -69,8 +71,9 @@ pub use crate::ops::rebuild_start::RefusedBackup;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RebuildFrom {
-    /// The newest sound backup that is not dated in the future, or else the newest sound one; the
-    /// published copy if it has operations that this backup lacks. Without either, the disk alone.
+    /// The damaged catalog itself if only its header is damaged; else the newest sound backup that
+    /// is not dated in the future, or else the newest sound one; the published copy if it has
+    /// operations that this backup lacks. Without any, the disk alone.
     #[default]
     Newest,
     /// The backup or published copy in this file, which must be sound and of this registry.
@@ -124,13 +127,14 @@ pub struct RebuildReport {
     pub cause: String,
     /// New path of the old catalog; `None` if there was no catalog.
     pub set_aside: Option<PathBuf>,
-    /// The backup or published copy that it started with, and when that was made; `None` for the
-    /// disk alone.
+    /// The backup or published copy that it started with, and when that was made; the old catalog,
+    /// with its last change, if only its header was damaged; `None` for the disk alone.
     pub backup: Option<Backup>,
     /// New path of the published copy, if it had operations that the new catalog lacks, or could
     /// not be read.
     pub copy_set_aside: Option<PathBuf>,
-    /// Newer backups that are not sound, and a published copy that is not to be used.
+    /// Newer backups that are not sound, a published copy that is not to be used, and the old
+    /// catalog if its header cannot be mended, or its log was not read.
     pub refused: Vec<RefusedBackup>,
     /// Removals in the trash that the backup did not know: kept and restorable, or, if their purge
     /// had begun, being purged or purged.
@@ -197,6 +201,10 @@ impl Rebuilding<'_> {
         self.monitor.begin(Phase::Check, None);
         let found = catalog::damage_of(self.path, self.base.path());
         self.monitor.end();
+        let is_damaged = match &found {
+            Ok(found) => found.is_some(),
+            Err(error) => error.is_damage(),
+        };
         let cause = match found {
             // Another program may use a folder that is not the registry's own.
             Err(error @ CatalogError::Foreign { .. }) if self.is_elsewhere => {
@@ -222,7 +230,21 @@ impl Rebuilding<'_> {
             _ => backup::hold(self.backups, self.path, self.lock_timeout, self.clock.now())?,
         };
         let copy = self.salvage(&replacing, known.as_deref())?;
-        let backup = self.choose_backup(known.as_deref(), &copy, &mut refused)?;
+        let mut backup = self.choose_backup(known.as_deref(), &copy, &mut refused)?;
+        let mended = match (&self.options.from, is_damaged) {
+            (RebuildFrom::Newest, true) => {
+                let (base, known) = (self.base.path(), self.registry.or(known.as_deref()));
+                mended(self.path, base, known, backup.as_ref(), &mut refused)?
+            }
+            _ => None,
+        };
+        // By name, so that the copy stays until it is copied.
+        if let Some((start, _copy)) = &mended {
+            let is_newer = |backup: &Start| backup.is_newer_than(start, self.clock.now());
+            if !backup.as_ref().map_or(Ok(false), is_newer)? {
+                backup = Some(start.clone());
+            }
+        }
         let loses_copy = copy.is_lost_by(backup.as_ref())?;
         self.monitor.end();
         // SQLite's log needs memory that all processes share, as only a local file system has.
@@ -244,7 +266,7 @@ impl Rebuilding<'_> {
             }
         }
         // The backup is copied: others may make new ones and drop it.
-        drop(held);
+        drop((held, mended));
         let options = CatalogOptions {
             // No process reads it before it is installed, and installing syncs the whole file.
             durability: Durability::Relaxed,

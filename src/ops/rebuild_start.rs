@@ -1,12 +1,13 @@
-//! What a rebuild begins with: a backup, or the published copy of a catalog elsewhere. Which of two
-//! is newer, and what a new catalog would lack.
+//! What a rebuild begins with: a backup, the published copy of a catalog elsewhere, or the damaged
+//! catalog itself if only its header is. Which of two is newer, and what a new catalog would lack.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::catalog::CatalogError;
 use crate::catalog::backup::{self, Backup, LastOperation};
+use crate::catalog::{self, CatalogError, Mended, MendedCopy};
+use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 
 /// A backup that a rebuild did not take.
@@ -100,4 +101,57 @@ pub(super) fn check(
         }),
         _ => Ok(checked.last),
     }
+}
+
+/// The damaged catalog itself, if only its header is damaged: then it and its log lack nothing.
+/// `chosen` is what the rebuild would begin with otherwise. What cannot be used is added to
+/// `refused`.
+pub(super) fn mended(
+    path: &Path,
+    base: &Path,
+    registry: Option<&str>,
+    chosen: Option<&Start>,
+    refused: &mut Vec<RefusedBackup>,
+) -> Result<Option<(Start, MendedCopy)>, CatalogError> {
+    let mut refuse = |reason: String| {
+        // Without one, a backup may have all that the catalog had.
+        if catalog::has_log(path) {
+            let path = path.to_owned();
+            refused.push(RefusedBackup { path, reason });
+        }
+    };
+    let donor = chosen.map(|start| &*start.file);
+    let copy = match catalog::mend_header(path, base, donor)? {
+        Mended::Copy(copy) => copy,
+        Mended::Refused(why) => {
+            refuse(format!("its header is damaged, and more: {why}"));
+            return Ok(None);
+        }
+        Mended::NoNeed => {
+            refuse(
+                "its log may hold changes that are in no backup, and was moved with it unread"
+                    .to_owned(),
+            );
+            return Ok(None);
+        }
+    };
+    let file = copy.file();
+    let last = match check(&file, registry) {
+        Ok(last) => last,
+        Err(error) => {
+            // The private copy is gone when this is read.
+            let copy = file.display().to_string();
+            refuse(with_causes(&error).replace(&copy, &path.display().to_string()));
+            return Ok(None);
+        }
+    };
+    let start = Start {
+        backup: Backup {
+            path: path.to_owned(),
+            at: last.map(|last| last.at).unwrap_or_default(),
+        },
+        file,
+        last,
+    };
+    Ok(Some((start, copy)))
 }

@@ -20,6 +20,7 @@ mod elsewhere;
 #[path = "../child/fault.rs"]
 mod fault;
 mod faults;
+mod header;
 mod lies;
 #[path = "../common/lock.rs"]
 mod lock;

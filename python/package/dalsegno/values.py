@@ -195,7 +195,8 @@ class Rebuilt:
     set_aside: Optional[Path]
     """Where the old one is now."""
     backup: Optional[dict[str, Any]]
-    """The backup or published copy that it began with; ``None`` for the disk alone."""
+    """The backup or published copy that it began with; the old catalog if only its header was
+    damaged; ``None`` for the disk alone."""
     copy_set_aside: Optional[Path]
     """Where a published copy is now that has operations which the new catalog lacks."""
     removals: tuple[str, ...]

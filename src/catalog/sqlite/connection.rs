@@ -23,7 +23,7 @@ use crate::disk::make_file;
 pub(in crate::catalog) const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
 
 /// `application_id` of a catalog: "d3sg". Also in the first migration.
-const APPLICATION_ID: i64 = 0x6433_7367;
+pub(super) const APPLICATION_ID: i64 = 0x6433_7367;
 
 /// Bytes of the smallest SQLite database that holds anything: one page of the smallest size. What
 /// is shorter, SQLite takes for a new one.
@@ -219,7 +219,7 @@ fn is_full(path: &Path) -> bool {
 }
 
 /// Whether there is a WAL with content.
-fn has_wal(place: &Place) -> bool {
+pub(super) fn has_wal(place: &Place) -> bool {
     place
         .stat("-wal")
         .is_ok_and(|found| found.is_some_and(|wal| wal.st_size > 0))

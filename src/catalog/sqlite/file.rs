@@ -69,7 +69,10 @@ impl Catalog {
         let place = Arc::new(Place::of(path)?);
         connection::check(&place)?;
         // Before SQLite opens anything: in a forked child, that is refused.
-        let registration = fork::Registration::new(&place)?;
+        let mut registration = fork::Registration::new(&place)?;
+        if !options.read_only {
+            registration.hold(&place);
+        }
         // Before the first connection: opening may need a turn.
         let queue = WriteQueue::new(Arc::clone(&place), options.lock_timeout)
             .interrupted_by(options.interrupt.clone());
@@ -480,6 +483,7 @@ impl Catalog {
         self.require_its_host()?;
         // With the turn in hand: a rebuild holds it while it replaces the file.
         self.require_its_file()?;
+        self.registration.require_header(&self.path)?;
         let transaction = self.begin(connection, patience)?;
         // With the turn, so no other thread changes the catalog by this handle.
         *self.lock_writing() = connection.budget().clone();

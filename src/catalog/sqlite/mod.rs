@@ -12,6 +12,7 @@ pub(in crate::catalog) mod fork;
 pub(in crate::catalog) mod health;
 mod index;
 pub(in crate::catalog) mod keeping;
+pub(in crate::catalog) mod mend;
 pub(in crate::catalog) mod migrate;
 mod opening;
 pub(in crate::catalog) mod options;

@@ -35,20 +35,27 @@ fn copy_with(place: &Place, between: impl FnOnce()) -> Result<Option<TempDir>, C
     let Some(before) = header(place).map_err(io)? else {
         return Ok(None);
     };
-    let folder = tempfile::Builder::new()
-        .prefix("dalsegno-")
-        .tempdir()
-        .map_err(io)?;
-    let path = |name| folder.path().join(name);
-    copy_file(place, "", File::create_new(path("catalog")).map_err(io)?).map_err(io)?;
+    let folder = copy_alone(place)?;
     between();
-    let wal = File::create_new(path("catalog-wal")).map_err(io)?;
+    let wal = File::create_new(folder.path().join("catalog-wal")).map_err(io)?;
     match copy_file(place, "-wal", wal) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         copied => copied.map_err(io)?,
     }
     let is_whole = header(place).map_err(io)? == Some(before);
     Ok(is_whole.then_some(folder))
+}
+
+/// Copies a catalog that has no WAL, as `catalog`, to a temporary folder.
+pub(super) fn copy_alone(place: &Place) -> Result<TempDir, CatalogError> {
+    let io = |error| CatalogError::io("copying", place.path(), error);
+    let folder = tempfile::Builder::new()
+        .prefix("dalsegno-")
+        .tempdir()
+        .map_err(io)?;
+    let copy = File::create_new(folder.path().join("catalog")).map_err(io)?;
+    copy_file(place, "", copy).map_err(io)?;
+    Ok(folder)
 }
 
 fn copy_file(place: &Place, suffix: &str, mut to: File) -> std::io::Result<()> {
