@@ -437,6 +437,115 @@ def test_on_another_host_than_the_keepers_identifiers_are_noted_without_a_warnin
     assert world.recorded() == noted
 
 
+def outside(world: World, disk: Path) -> Path:
+    """A registry whose catalog is outside the base directory, writable for the training."""
+    disk.mkdir(mode=0o777)
+    disk.chmod(0o777)
+    catalog = disk / "catalog.sqlite3"
+    world.init(catalog=catalog)
+    for path in disk.iterdir():
+        os.chown(path, NOBODY if os.geteuid() == 0 else -1, -1)
+    return catalog
+
+
+def test_a_registry_that_is_deleted_costs_no_row_of_a_catalog_elsewhere(
+    world: World, tmp_path: Path
+) -> None:
+    catalog = outside(world, tmp_path / "disk")
+    config = (world.own / "config.toml").read_text()
+    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing])
+    assert not world.own.exists()
+    assert "could not" not in log
+    assert log.count("is gone; its catalog is") == 1, log
+    call = f"init --here --catalog {catalog}"
+    assert call in log
+    for path in [world.base, *world.base.rglob("*"), catalog.parent, *catalog.parent.iterdir()]:
+        os.chown(path, os.geteuid(), -1)
+    # What was said takes the base directory up again.
+    command = ["dalsegno", "--base", str(world.base), *call.split()]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    assert world.recorded() == set(range(BEFORE + DURING + AFTER)), log
+    with dalsegno.Registry(world.base) as registry:
+        assert registry.id in config
+
+
+def test_a_registry_that_is_there_again_is_used(world: World, tmp_path: Path) -> None:
+    catalog = outside(world, tmp_path / "disk")
+    kept = tmp_path / "own"
+
+    def move_away(world: World) -> None:
+        world.own.rename(kept)
+
+    def move_back(world: World) -> None:
+        kept.rename(world.own)
+
+    log = train(world, [BEFORE, DURING, AFTER], [move_away, move_back, nothing])
+    assert log.count("is gone; its catalog is") == 1, log
+    for path in [world.base, *world.base.rglob("*"), catalog.parent, *catalog.parent.iterdir()]:
+        os.chown(path, os.geteuid(), -1)
+    assert world.recorded() == set(range(BEFORE + DURING + AFTER)), log
+
+
+def test_a_registry_of_another_host_that_is_deleted_is_not_made_again(
+    world: World, tmp_path: Path
+) -> None:
+    outside(world, tmp_path / "disk")
+    config = world.own / "config.toml"
+    config.write_text(re.sub(r"\nhost = .*", '\nhost = "elsewhere"', config.read_text()))
+    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing])
+    assert not world.own.exists()
+    assert log.count("on host elsewhere, and nothing can be noted") == 1, log
+
+
+def test_a_registry_that_is_deleted_with_its_catalog_is_said_to_be_lost(world: World) -> None:
+    world.init()
+    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, delete_registry, nothing])
+    assert log.count("was deleted, with the catalog, its pins and scores") == 1, log
+    assert f"dalsegno --base {world.base} scan" in log
+    assert world.recorded() == set(range(BEFORE + DURING, BEFORE + DURING + AFTER))
+
+
+def test_a_header_that_is_overwritten_costs_no_identifier(world: World) -> None:
+    world.init()
+    noted: set[int] = set()
+
+    def fold_and_zero(world: World) -> None:
+        # What is in the log of the first page would come back from there.
+        catalog = sqlite3.connect(world.catalog)
+        catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        zero_header(world)
+        catalog.close()
+
+    def look_and_rebuild(world: World) -> None:
+        noted.update(world.noted())
+        rebuild(world)
+
+    log = train(world, [BEFORE, DURING, AFTER], [fold_and_zero, look_and_rebuild, nothing])
+    assert "(catalog-damaged)" in log
+    assert noted == set(range(BEFORE, BEFORE + DURING)), log
+    assert world.recorded() == set(range(BEFORE + DURING + AFTER)), log
+
+
+def test_publishing_that_fails_is_one_warning(world: World, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    outside(world, disk)
+    (world.own / "published.sqlite3").unlink(missing_ok=True)
+    (disk / "catalog.sqlite3.publishing.sqlite3").mkdir()
+    script = """
+import logging, sys
+import dalsegno
+logging.basicConfig(stream=sys.stdout)
+for iteration in range(5):
+    with dalsegno.Registry(sys.argv[1]) as registry:
+        registry.record_prediction("run", iteration, "crop")
+"""
+    command = [sys.executable, "-c", script, str(world.base)]
+    for path in [world.base, *world.base.rglob("*"), disk, *disk.iterdir()]:
+        os.chown(path, os.geteuid(), -1)
+    log = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert log.count("could not be published") == 1, log
+
+
 def test_strict_raises(world: World, dacapo: None) -> None:
     world.init()
     spoil_config(world)

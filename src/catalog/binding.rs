@@ -15,10 +15,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::error::CatalogError;
 use super::sqlite::sync::sync_folder;
+
+/// The bits of a mode that let a group or everybody write.
+pub(super) const OTHERS_WRITE: u32 = 0o022;
 
 /// Longer files are not read as a binding.
 const LONGEST: u64 = 64 << 10;
@@ -61,6 +65,26 @@ pub fn is_of_another_base(path: &Path, base: &Path) -> Result<bool, CatalogError
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(true),
         Err(error) => Err(CatalogError::io("reading", &beside, error)),
     }
+}
+
+/// Whether the file beside the catalog at `path` ties it to this base directory and registry, by the
+/// word of oneself or root.
+///
+/// # Errors
+/// [`CatalogError::Io`] if that cannot be found out.
+pub fn is_of_this_base(path: &Path, base: &Path, registry: &str) -> Result<bool, CatalogError> {
+    let beside = binding_of(path);
+    let Some((binding, metadata)) =
+        read(&beside).map_err(|error| CatalogError::io("reading", &beside, error))?
+    else {
+        return Ok(false);
+    };
+    let is_own = |uid: u32| uid == 0 || uid == geteuid().as_raw();
+    Ok(is_own(metadata.uid())
+        && metadata.mode() & OTHERS_WRITE == 0
+        && binding.base == real(base)?
+        && binding.registry == registry
+        && binding.catalog == path)
 }
 
 /// Writes the file beside the catalog at `path` that ties it to a base directory.

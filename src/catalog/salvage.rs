@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, linkat, renameat};
 use rustix::io::Errno;
 
+use super::binding::OTHERS_WRITE;
 use super::error::CatalogError;
 use super::sqlite::place::Place;
 use super::sqlite::published::{PUBLISHED_FILE, Stamp};
-use super::tie::{OTHERS_WRITE, is_trusted};
+use super::tie::is_trusted;
 use crate::disk::{Access, Folder, make_file, open_file};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use super::binding::{self, Binding, binding_of, read, real};
+use super::binding::{self, Binding, OTHERS_WRITE, binding_of, read, real};
 use super::error::CatalogError;
 use super::sharing;
 use super::sqlite::file::Catalog;
@@ -26,9 +26,6 @@ use super::sqlite::published::PUBLISHED_FILE;
 use super::sqlite::registry_dir::{CONFIG_FILE, RegistryDir};
 use super::sqlite::replace;
 use crate::model::name::REGISTRY_DIR;
-
-/// The bits of a mode that let a group or everybody write.
-pub(super) const OTHERS_WRITE: u32 = 0o022;
 
 /// Why a catalog outside the base directory may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -163,6 +163,19 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         return Ok(());
     }
     let base = registry.base().display();
+    let artifacts = match is_new {
+        true => registry.counts()?.artifacts,
+        false => 0,
+    };
+    if artifacts > 0 {
+        let next = context.with_base("add what was written since with: dalsegno scan");
+        context.say(&format!(
+            "took up the catalog {} of {base} again, with {}, pins, scores and history; {next}",
+            registry.catalog_path().display(),
+            render::count(artifacts, "artifact")
+        ));
+        return Ok(());
+    }
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));

@@ -3,16 +3,19 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::array_store::ArrayStore;
 use super::store::keys;
 use super::{Inbox, Options, Registry};
+use crate::catalog::{CatalogError, RegistryDir};
 use crate::error::{Error, Result};
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::model::key::Key;
+use crate::model::name::REGISTRY_DIR;
 use crate::model::note::Note;
+use crate::model::shell::shell_word;
 use crate::store;
 
 /// How long recording waits for its turn to write, unless it is said.
@@ -30,16 +33,36 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// [`Inbox`], reports the error to [`RecordingStore::on_failure`], and returns the identifier all
 /// the same. Until some time after a failure has passed, calls go to the inbox at once. Calls of
 /// [`Registry`](crate::Registry) as an [`ArrayStore`] return such errors instead.
+///
+/// If `.dalsegno` is deleted while the store has the registry open, and its catalog is elsewhere,
+/// recording goes on into that catalog, and no second registry is made. If the catalog was in it, a
+/// new registry is made. [`RecordingStore::on_notice`] hears of both.
 pub struct RecordingStore {
     base: PathBuf,
     wait: Duration,
     on_failure: Box<dyn Fn(&Error) + Send + Sync>,
+    on_notice: Arc<dyn Fn(&str) + Send + Sync>,
     state: Mutex<OpenState>,
+}
+
+/// A catalog outside the base directory that a store has used.
+struct Elsewhere {
+    catalog: PathBuf,
+    /// The host that has it, if that is another one.
+    host: Option<String>,
 }
 
 #[derive(Default)]
 struct OpenState {
     registry: Option<Registry>,
+    /// Whether the registry was open once.
+    was_open: bool,
+    /// Where its catalog is, if that is outside the base directory.
+    elsewhere: Option<Elsewhere>,
+    /// Whether the registry is the catalog alone, without its folder.
+    is_alone: bool,
+    /// Whether it was said that the folder is gone.
+    said_gone: bool,
     inbox: Option<Inbox>,
     resting_until: Option<Instant>,
 }
@@ -66,6 +89,7 @@ impl RecordingStore {
             base: store::base_path(base.as_ref())?,
             wait: WAIT,
             on_failure: Box::new(|_| {}),
+            on_notice: Arc::new(|_| {}),
             state: Mutex::default(),
         })
     }
@@ -81,6 +105,14 @@ impl RecordingStore {
     #[must_use]
     pub fn on_failure(mut self, on_failure: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.on_failure = Box::new(on_failure);
+        self
+    }
+
+    /// Sets a function that is called with a sentence for the user, as [`Options::on_notice`]; and
+    /// once if the registry's folder was deleted, with what to type.
+    #[must_use]
+    pub fn on_notice(mut self, on_notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_notice = Arc::new(on_notice);
         self
     }
 
@@ -123,20 +155,95 @@ impl RecordingStore {
 
     fn try_record(&self, state: &mut OpenState, keys: &[Key]) -> Result<()> {
         // Taken out, so that it is not used again after an error or a panic.
-        let registry = match state.registry.take() {
-            Some(registry) => registry,
-            None => {
-                let options = Options::new().lock_timeout(self.wait);
-                options.create(&self.base)?.0
+        let open = state.registry.take();
+        // A folder that is there again says where the catalog is from now on.
+        let open = open.filter(|_| !state.is_alone || self.lacks_folder());
+        if let Some(registry) = open {
+            match record_in(&registry, keys) {
+                Ok(()) => {
+                    state.registry = Some(registry);
+                    return Ok(());
+                }
+                Err(error @ Error::Catalog(CatalogError::LockTimeout { .. })) => return Err(error),
+                // The catalog may have been replaced, or its folder deleted.
+                Err(_) => drop(registry),
+            }
+        }
+        let registry = self.open(state)?;
+        record_in(&registry, keys)?;
+        state.registry = Some(registry);
+        Ok(())
+    }
+
+    /// Whether the registry's folder is not there, for certain.
+    fn lacks_folder(&self) -> bool {
+        matches!(RegistryDir::exists(&self.base), Ok(false))
+    }
+
+    /// Opens the registry, or makes one: but not beside a catalog that this store knows.
+    fn open(&self, state: &mut OpenState) -> Result<Registry> {
+        let heard = Arc::clone(&self.on_notice);
+        let options = Options::new()
+            .lock_timeout(self.wait)
+            .on_notice(move |notice| heard(notice));
+        let word = |path: &Path| shell_word(&path.display().to_string());
+        let (dir, base) = (self.base.join(REGISTRY_DIR), word(&self.base));
+        let say = |state: &mut OpenState, notice: &str| {
+            if !std::mem::replace(&mut state.said_gone, true) {
+                (self.on_notice)(notice);
             }
         };
-        // A single key is looked up first and mostly takes no lock; many are one transaction.
-        let recorded = match keys {
-            [key] => registry.record(key).map(drop),
-            keys => registry.record_many(keys).map(drop),
-        };
-        state.registry = Some(registry);
-        recorded
+        if self.lacks_folder()
+            && let Some(Elsewhere { catalog, host }) = &state.elsewhere
+        {
+            let (catalog, host) = (catalog.clone(), host.clone());
+            let (place, goes) = match &host {
+                Some(host) => (format!(" on host {host}"), "nothing can be noted"),
+                None => (String::new(), "what this process records goes there"),
+            };
+            say(
+                state,
+                &format!(
+                    "the folder {} is gone; its catalog is {}{place}, and {goes}; take the base \
+                     directory up again with: dalsegno --base {base} init --here --catalog {}",
+                    dir.display(),
+                    catalog.display(),
+                    word(&catalog)
+                ),
+            );
+            state.is_alone = true;
+            return match host {
+                Some(_) => Err(CatalogError::no_registry(&self.base).into()),
+                None => options.catalog(catalog).open(&self.base),
+            };
+        }
+        let opened = options.create(&self.base);
+        if let Err(Error::Catalog(CatalogError::AtKeeper { path, host, .. })) = &opened {
+            state.elsewhere = Some(Elsewhere {
+                catalog: path.clone(),
+                host: Some(host.clone()),
+            });
+        }
+        let (registry, is_new) = opened?;
+        if is_new && state.was_open {
+            say(
+                state,
+                &format!(
+                    "the folder {} was deleted, with the catalog, its pins and scores; a new \
+                     registry was made, and the arrays on disk are taken in with: dalsegno --base \
+                     {base} scan",
+                    dir.display()
+                ),
+            );
+        }
+        state.was_open = true;
+        state.is_alone = false;
+        let catalog = registry.catalog_path();
+        state.elsewhere = (catalog.parent() != Some(&dir)).then(|| Elsewhere {
+            catalog: catalog.to_owned(),
+            host: None,
+        });
+        Ok(registry)
     }
 
     fn leave_notes(&self, state: &mut OpenState, keys: &[Key]) -> Result<()> {
@@ -162,6 +269,15 @@ impl RecordingStore {
         let identifier = LocalContainerIdentifier::of(&self.base, &key);
         self.record(&[key]);
         identifier
+    }
+}
+
+/// Records keys in the catalog.
+fn record_in(registry: &Registry, keys: &[Key]) -> Result<()> {
+    // A single key is looked up first and mostly takes no lock; many are one transaction.
+    match keys {
+        [key] => registry.record(key).map(drop),
+        keys => registry.record_many(keys).map(drop),
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dalsegno::{ArrayStore, RecordingStore, Registry};
+use dalsegno::model::filter::Filter;
+use dalsegno::{ArrayStore, Options, PinSelection, RecordingStore, Registry};
 
 use crate::{base, refused, rows, waiting};
 
@@ -158,6 +159,135 @@ fn a_catalog_that_is_locked_costs_one_wait_and_not_one_for_each_call() {
     drop(other);
     drop(store);
     assert_eq!(rows(base.path()).len(), 15);
+}
+
+/// Overwrites the header of a catalog, in another process: closing the file in this one would drop
+/// the locks of SQLite.
+fn zero_header(catalog: &std::path::Path) {
+    let dd = std::process::Command::new("dd")
+        .args(["if=/dev/zero", "bs=100", "count=1", "conv=notrunc"])
+        .args(["status=none", &format!("of={}", catalog.display())])
+        .status();
+    assert!(dd.unwrap().success());
+}
+
+#[test]
+fn a_header_that_is_overwritten_while_the_catalog_is_open_is_noticed_at_the_next_identifier() {
+    let base = base();
+    let catalog = base.path().join(".dalsegno/catalog.sqlite3");
+    let (store, codes) = store(base.path());
+    ask(&store, 0);
+    // The first page may be in the log, from where it comes back to the file.
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let other = rusqlite::Connection::open(&catalog).unwrap();
+    other.query_row(sql, [], |_| Ok(())).unwrap();
+    drop(other);
+    zero_header(&catalog);
+    ask(&store, 1);
+    assert_eq!(codes.lock().unwrap()[0], "catalog-damaged");
+    assert!(
+        codes
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|code| *code == "catalog-damaged")
+    );
+    assert_eq!(waiting(base.path()).len(), 1);
+    drop(store);
+    let options = dalsegno::RebuildOptions::default();
+    let silent = dalsegno::model::progress::Silent;
+    let rebuilt = dalsegno::Options::new().rebuild(base.path(), &options, &silent);
+    drop(rebuilt.unwrap());
+    assert_eq!(rows(base.path()).len(), 9);
+    assert!(waiting(base.path()).is_empty() && refused(base.path()).is_empty());
+}
+
+/// A store that says what it notices.
+fn noticing(base: &std::path::Path) -> (RecordingStore, Arc<Mutex<Vec<String>>>) {
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&notices);
+    let store = RecordingStore::new(base)
+        .unwrap()
+        .on_failure(|error| panic!("{error}"))
+        .on_notice(move |notice| heard.lock().unwrap().push(notice.to_owned()));
+    (store, notices)
+}
+
+#[test]
+fn a_registry_s_folder_that_is_deleted_costs_no_row_of_a_catalog_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, disk) = (folder.path().join("base"), folder.path().join("disk"));
+    fs::create_dir(&base).unwrap();
+    fs::create_dir(&disk).unwrap();
+    let catalog = disk.join("c.sqlite3");
+    let create = || Options::new().catalog(&catalog).create(&base).unwrap();
+    let id = create().0.id().unwrap();
+    let (store, notices) = noticing(&base);
+    ask(&store, 0);
+    let registry = Registry::open(&base).unwrap();
+    let chosen = registry.select(&Filter::default()).unwrap();
+    let (name, reason) = ("kept".parse().unwrap(), Some("a reason"));
+    registry
+        .pin(&name, reason, &PinSelection::Artifacts(chosen))
+        .unwrap();
+    drop(registry);
+    let own = base.join(".dalsegno");
+    fs::remove_dir_all(&own).unwrap();
+    for iteration in 1..5 {
+        ask(&store, iteration);
+    }
+    assert!(!own.exists());
+    let said = notices.lock().unwrap().clone();
+    let [said] = &*said else {
+        panic!("{said:?}");
+    };
+    let call = format!(
+        "dalsegno --base {} init --here --catalog {}",
+        base.display(),
+        catalog.display()
+    );
+    assert!(said.ends_with(&call), "{said}");
+    assert!(said.contains("is gone; its catalog is"), "{said}");
+    // What was said takes the base directory up again, while the store goes on.
+    let (registry, is_new) = create();
+    assert!(is_new);
+    assert_eq!(registry.id().unwrap(), id);
+    assert_eq!(rows(&base).len(), 5 + 2 * 5);
+    assert_eq!(registry.pins().unwrap().len(), 1);
+    ask(&store, 5);
+    assert_eq!(rows(&base).len(), 5 + 2 * 6);
+    assert!(waiting(&base).is_empty());
+    assert_eq!(notices.lock().unwrap().len(), 1);
+    drop(store);
+    assert!(own.join("published.sqlite3").exists());
+
+    // Another base directory does not get it.
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let refused = Options::new().catalog(&catalog).create(&other);
+    assert_eq!(refused.unwrap_err().code(), "catalog-taken");
+}
+
+#[test]
+fn a_registry_that_is_deleted_with_its_catalog_is_made_again_and_said_to_be_lost() {
+    let base = base();
+    let (store, notices) = noticing(base.path());
+    ask(&store, 0);
+    fs::remove_dir_all(base.path().join(".dalsegno")).unwrap();
+    ask(&store, 1);
+    fs::remove_dir_all(base.path().join(".dalsegno")).unwrap();
+    ask(&store, 2);
+    assert_eq!(rows(base.path()).len(), 7);
+    let said = notices.lock().unwrap().clone();
+    let [said] = &*said else {
+        panic!("{said:?}");
+    };
+    assert!(
+        said.contains("with the catalog, its pins and scores"),
+        "{said}"
+    );
+    let call = format!("dalsegno --base {} scan", base.path().display());
+    assert!(said.ends_with(&call), "{said}");
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import logging
 import os
+import shlex
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from typing import Any, Deque, Dict, Optional, Set, Tuple
 
 from . import _native
 from ._bounded import Rest, Worker, is_in_worker
-from .errors import Error
+from .errors import Error, NoRegistryError
 from .registry import Registry
 
 logger = logging.getLogger("dalsegno.dacapo")
@@ -61,6 +62,10 @@ class Attempts:
 
     def __init__(self, base: str) -> None:
         self._base = base
+        # What a forked child knows too: that there was a registry; its catalog, if that is outside
+        # the base directory, and the host that has it, if that is another one.
+        self._was_open = False
+        self._elsewhere: Optional[Tuple[str, Optional[str]]] = None
         self._begin()
 
     def _begin(self) -> None:
@@ -71,6 +76,7 @@ class Attempts:
         self._inbox: Optional[_native.Inbox] = None
         self._notes: Deque[Tuple[str, Any, int]] = deque(maxlen=_MOST_WAITING)
         self._said: Set[str] = set()
+        self._is_alone = False
         self._inside = threading.local()
         self._is_left = False
 
@@ -116,6 +122,10 @@ class Attempts:
         registry = self._registry
         # A catalog that was replaced, or a fork, may have made this one useless.
         self._registry = None
+        if registry is not None and self._is_alone and self._has_folder:
+            # The registry is there again, and says where the catalog is from now on.
+            registry.close()
+            registry = None
         if registry is not None:
             try:
                 return self._write(registry, what, items)
@@ -124,8 +134,60 @@ class Attempts:
                     self._registry = registry
                     raise
                 registry.close()
+        self._write(self._open(wait), what, items)
+
+    @property
+    def _has_folder(self) -> bool:
+        return os.path.lexists(os.path.join(self._base, ".dalsegno"))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether ``.dalsegno`` is gone and its catalog elsewhere: then no registry is made."""
+        return self._elsewhere is not None and not self._has_folder
+
+    def _open(self, wait: float) -> Registry:
+        """Open the registry, or make one: but not beside a catalog that this process knows."""
+        if self._elsewhere is not None and not self._has_folder:
+            catalog, host = self._elsewhere
+            where = f" on host {host}" if host else ""
+            goes = "nothing can be noted" if host else "what this process records goes there"
+            call = f"dalsegno --base {shlex.quote(self._base)} init --here --catalog "
+            self._say_gone(
+                "the folder %s is gone; its catalog is %s%s, and %s; take the base directory up "
+                "again with: %s",
+                os.path.join(self._base, ".dalsegno"),
+                catalog,
+                where,
+                goes,
+                call + shlex.quote(catalog),
+            )
+            self._is_alone = True
+            if host is not None:
+                raise NoRegistryError(f"{self._base} has no registry any more", path=self._base)
+            return _Recording(self._base, catalog=catalog, lock_timeout=wait)
         os.makedirs(self._base, exist_ok=True)
-        self._write(_Recording(self._base, create=True, lock_timeout=wait), what, items)
+        registry = _Recording(self._base, create=True, lock_timeout=wait)
+        if registry.was_made and self._was_open:
+            self._say_gone(
+                "the folder %s was deleted, with the catalog, its pins and scores; a new registry "
+                "was made, and the arrays on disk are taken in with: dalsegno --base %s scan",
+                os.path.join(self._base, ".dalsegno"),
+                shlex.quote(self._base),
+            )
+        self._was_open = True
+        self._is_alone = False
+        catalog_path, keeper = registry.catalog_path, registry._native.keeper
+        is_inside = catalog_path.parent == registry.base / ".dalsegno"
+        self._elsewhere = None if is_inside and keeper is None else (str(catalog_path), keeper)
+        return registry
+
+    def _say_gone(self, message: str, *arguments: str) -> None:
+        """Log one warning that the registry's folder is gone."""
+        if "gone" in self._said:
+            return
+        self._said.add("gone")
+        with contextlib.suppress(Exception):
+            logger.warning(message, *arguments)
 
     def _write(self, registry: Registry, what: str, items: Sequence[Any]) -> None:
         if what == "score":
@@ -162,6 +224,9 @@ class Attempts:
         kind = getattr(error, "code", None) or type(error).__name__
         if kind in self._said or kind in _AT_KEEPER:
             return
+        if kind == "no-registry" and "gone" in self._said:
+            # That was said, with what to type.
+            return
         self._said.add(kind)
         hint = getattr(error, "hint", None)
         more = f"; {hint}" if hint else ""
@@ -185,7 +250,7 @@ class Attempts:
             with contextlib.suppress(Exception):
                 self._write_notes()
         if self._notes:
-            # The last chance: a registry that was deleted is made again.
+            # The last chance: a registry that was deleted with its catalog is made again.
             notes = list(self._notes)
             with contextlib.suppress(BaseException):
                 if all(self._last_try(kind, notes) for kind in _NOTED):

@@ -148,7 +148,9 @@ class ArrayStore:
         """
         if self._registry is None:
             os.makedirs(self._base, exist_ok=True)
-            self._registry = Registry(self._base, create=True, lock_timeout=self._lock_timeout)
+            # No second one beside a catalog that this process has used.
+            create = not _attempts.of(self._base).is_elsewhere
+            self._registry = Registry(self._base, create, lock_timeout=self._lock_timeout)
         return self._registry
 
     def __reduce__(self) -> Tuple[Any, ...]:

@@ -416,19 +416,24 @@ fn create_elsewhere(
 }
 
 /// The id of a catalog that a new registry takes: one that was just made, by this call or by
-/// another that raced, and has nothing in it yet.
+/// another that raced, and has nothing in it yet; or the one of this very base directory, whose
+/// registry's folder was deleted.
 fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
     let options = CatalogOptions {
         read_only: true,
         ..Default::default()
     };
     let catalog = Catalog::open(path, base, None, options)?;
-    if catalog.counts()?.artifacts > 0 || binding::is_of_another_base(path, base)? {
+    let id = catalog.registry_id()?;
+    let is_empty = || catalog.counts().map(|counts| counts.artifacts == 0);
+    if binding::is_of_another_base(path, base)?
+        || !(binding::is_of_this_base(path, base, &id)? || is_empty()?)
+    {
         return Err(CatalogError::Taken {
             path: path.to_owned(),
         });
     }
-    catalog.registry_id()
+    Ok(id)
 }
 
 /// Removes what creations left in a folder that were killed long ago: just the files that they
