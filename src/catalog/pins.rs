@@ -35,13 +35,10 @@ pub(super) const INSERT_PIN: &str = "INSERT INTO pin (name, reason, pinned_at, u
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(super) const BIND_SCOPE: &str =
     "INSERT OR IGNORE INTO pin_scope (pin_id, run_id, first, last) VALUES (?1, ?2, ?3, ?4)";
-// SELECT, so that an artifact without a row is not bound.
-pub(super) const BIND_ARTIFACT: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \
-     SELECT id, ?2 FROM artifact WHERE id = ?1";
-/// Whether a pin binds an artifact that is recorded, by its number.
-pub(super) const IS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
-     JOIN pinned ON pinned.artifact_id = artifact.id \
-     WHERE artifact.id = ?1 AND pinned.pin_id = ?2)";
+pub(super) const BIND_ARTIFACT: &str =
+    "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) VALUES (?1, ?2)";
+/// Whether an artifact is recorded, by its number.
+pub(super) const IS_RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM artifact WHERE id = ?1)";
 pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
      AND ((?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3) \
        OR iterations IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(iterations) AS held \
@@ -92,6 +89,14 @@ pub struct PinChange {
     pub scopes: Vec<PinScope>,
     /// Artifacts in these scopes at the moment, and artifacts bound one by one.
     pub artifacts: u64,
+}
+
+/// What is recorded of the target of a pin.
+#[derive(Default)]
+struct Recorded {
+    /// Runs and iterations, with the number of the run and that of their artifacts at the moment.
+    scopes: Vec<(i64, PinScope, u64)>,
+    artifacts: Vec<ArtifactId>,
 }
 
 impl Catalog {
@@ -184,26 +189,33 @@ impl Catalog {
         // Durable: a pin that a power cut takes back would let a removal through.
         self.operate(operation, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
-            let given = reason.filter(|reason| !reason.trim().is_empty());
+            let known = on.by_name(name)?;
             // A pin keeps its reason: another one under the same name is most likely a mistake.
-            let actor = &journal.who.actor;
-            let (pin, whole) = match on.by_name(name)? {
-                Some((pin, known)) => match reason {
-                    Some(reason) if reason != known => {
-                        let name = name.to_string();
-                        return Err(PinError::Taken {
-                            name,
-                            reason: known,
-                        }
-                        .into());
+            if let (Some((_, known)), Some(reason)) = (&known, reason)
+                && reason != known
+            {
+                return Err(PinError::Taken {
+                    name: name.to_string(),
+                    reason: known.clone(),
+                }
+                .into());
+            }
+            // Said before a missing reason, which is of no use for a mistyped name.
+            let recorded = on.recorded(what)?;
+            if recorded.scopes.is_empty() && recorded.artifacts.is_empty() {
+                let name = name.to_string();
+                return Err(PinError::BindsNothing { name }.into());
+            }
+            let given = reason.filter(|reason| !reason.trim().is_empty());
+            let (pin, whole) = match (known, given) {
+                (Some((pin, _)), _) => (pin, false),
+                (None, Some(reason)) => (on.insert(name, reason, now, &journal.who.actor)?, true),
+                (None, None) => {
+                    return Err(PinError::WithoutReason {
+                        nearest: self.nearest_pin(name)?,
+                        name: name.to_string(),
                     }
-                    _ => (pin, false),
-                },
-                // Without a reason it is rolled back below: a name that selects nothing is said
-                // first.
-                None => {
-                    let reason = given.unwrap_or("-");
-                    (on.insert(name, reason, now, actor)?, true)
+                    .into());
                 }
             };
             let mut change = PinChange {
@@ -212,49 +224,18 @@ impl Catalog {
             };
             // What is new, so that it can be undone.
             let (mut scopes, mut artifacts) = (Vec::new(), Vec::new());
-            match what {
-                Bound::Scopes(filter) => {
-                    for (run, id) in on.runs(filter)? {
-                        // Iterations of a run that is named exactly are bound even while they have no
-                        // artifact: later ones are bound then. A run of which nothing is recorded is
-                        // none that the catalog should know, but one that was removed or renamed.
-                        let is_spelled = filter.runs.iter().any(|known| known.as_str() == run);
-                        let is_spelled =
-                            is_spelled && on.count(id, &PinScope::new(&run, None))? > 0;
-                        for scope in scopes_of(&run, &filter.iterations) {
-                            let count = on.count(id, &scope)?;
-                            if count > 0 || is_spelled {
-                                let values = params![pin, id, scope.first, scope.last];
-                                if on.execute(BIND_SCOPE, values)? > 0 {
-                                    scopes.push(scope.clone());
-                                }
-                                change.artifacts += count;
-                                change.scopes.push(scope);
-                            }
-                        }
-                    }
+            for (run, scope, count) in recorded.scopes {
+                if on.execute(BIND_SCOPE, params![pin, run, scope.first, scope.last])? > 0 {
+                    scopes.push(scope.clone());
                 }
-                Bound::Artifacts(ids) => {
-                    for id in ids {
-                        if on.execute(BIND_ARTIFACT, params![id.0, pin])? > 0 {
-                            artifacts.push(*id);
-                        }
-                        // It may have been removed since it was looked up.
-                        let is_bound = on.one(IS_BOUND, params![id.0, pin])?;
-                        change.artifacts += u64::from(is_bound.unwrap_or(false));
-                    }
+                change.artifacts += count;
+                change.scopes.push(scope);
+            }
+            for id in recorded.artifacts {
+                if on.execute(BIND_ARTIFACT, params![id.0, pin])? > 0 {
+                    artifacts.push(id);
                 }
-                // Only an unpin names everything.
-                Bound::Everything => {}
-            }
-            // The transaction rolls back, and with it a pin that was inserted above.
-            if change.scopes.is_empty() && change.artifacts == 0 {
-                let name = name.to_string();
-                return Err(PinError::BindsNothing { name }.into());
-            }
-            if whole && given.is_none() {
-                let name = name.to_string();
-                return Err(PinError::WithoutReason { name }.into());
+                change.artifacts += 1;
             }
             // Without a detail and without images, the journal leaves no operation.
             if whole || !scopes.is_empty() || !artifacts.is_empty() {
@@ -267,6 +248,13 @@ impl Catalog {
             }
             Ok(change)
         })
+    }
+
+    /// The name of the pin that is most similar to one that no pin has.
+    fn nearest_pin(&self, name: &PinName) -> Result<Option<String>, CatalogError> {
+        let known = self.names(NameOf::Pin, "")?;
+        let known = known.iter().map(String::as_str);
+        Ok(nearest(name.as_str(), known).map(str::to_owned))
     }
 
     /// Lets a pin bind less, all of `what` in one transaction. A pin that binds nothing any more is
@@ -283,10 +271,8 @@ impl Catalog {
         self.operate(NewOperation::new(Action::Unpin, now), true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let Some((pin, reason)) = on.by_name(name)? else {
-                let known = self.names(NameOf::Pin, "")?;
-                let known = known.iter().map(String::as_str);
                 return Err(PinError::Unknown {
-                    nearest: nearest(name.as_str(), known).map(str::to_owned),
+                    nearest: self.nearest_pin(name)?,
                     name: name.to_string(),
                 }
                 .into());
@@ -514,6 +500,39 @@ impl<'a> Pinning<'a> {
                 .collect()
         };
         read().map_err(|error| self.sql(error))
+    }
+
+    /// What a pin of this would bind: what is recorded of it.
+    fn recorded(&self, what: Bound<'_>) -> Result<Recorded, CatalogError> {
+        let mut recorded = Recorded::default();
+        match what {
+            Bound::Scopes(filter) => {
+                for (run, id) in self.runs(filter)? {
+                    // Iterations of a run that is named exactly are bound even while they have no
+                    // artifact: later ones are bound then. A run of which nothing is recorded is
+                    // none that the catalog should know, but one that was removed or renamed.
+                    let is_spelled = filter.runs.iter().any(|known| known.as_str() == run);
+                    let is_spelled = is_spelled && self.count(id, &PinScope::new(&run, None))? > 0;
+                    for scope in scopes_of(&run, &filter.iterations) {
+                        let count = self.count(id, &scope)?;
+                        if count > 0 || is_spelled {
+                            recorded.scopes.push((id, scope, count));
+                        }
+                    }
+                }
+            }
+            Bound::Artifacts(ids) => {
+                for id in ids {
+                    // It may have been removed since it was looked up.
+                    if self.one(IS_RECORDED, [id.0])?.unwrap_or(false) {
+                        recorded.artifacts.push(*id);
+                    }
+                }
+            }
+            // Only an unpin names everything.
+            Bound::Everything => {}
+        }
+        Ok(recorded)
     }
 
     pub(super) fn count(&self, run: i64, scope: &PinScope) -> Result<u64, CatalogError> {

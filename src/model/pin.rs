@@ -99,10 +99,12 @@ pub enum PinError {
         reason: String,
     },
     /// A reason is required to make a pin.
-    #[error("the new pin {name} has no reason")]
+    #[error("the new pin {name} has no reason{}", did_you_mean(.nearest.as_deref()))]
     WithoutReason {
         /// Its name.
         name: String,
+        /// The most similar pin, which needs none, if one is similar.
+        nearest: Option<String>,
     },
     /// The selection is empty.
     #[error("nothing is selected that the pin {name} could bind")]

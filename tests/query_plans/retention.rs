@@ -44,7 +44,7 @@ fn statements_of_pins_search() {
         "pins::INSERT_PIN",
         "pins::BIND_SCOPE",
         "pins::BIND_ARTIFACT",
-        "pins::IS_BOUND",
+        "pins::IS_RECORDED",
         "pins::COUNT_IN_SCOPE",
         "pins::COUNT_ONE_BY_ONE",
         "pins::LET_SCOPE_GO",
