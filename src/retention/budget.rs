@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::inventory::{freed_by, size_of, takes_space};
+use super::inventory::{Disk, freed_by, size_of, takes_space};
 use super::min_free::MinFree;
 use super::plan::{FreeGoal, PlanError, Reason};
 use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
@@ -11,6 +11,7 @@ use super::words::length;
 use crate::model::artifact::Artifact;
 use crate::model::removal::TrashKeep;
 use crate::model::size::ByteCount;
+use crate::model::words;
 
 /// Bytes, files and free space at one point of a plan, and the limits on them.
 pub(super) struct Budget {
@@ -25,18 +26,6 @@ pub(super) struct Budget {
     going: u64,
     /// How long the trash keeps what the plan removes.
     keep: TrashKeep,
-}
-
-/// What a plan knows of the disk.
-pub(super) struct Disk {
-    /// Free bytes; `None` if no limit needs them.
-    pub(super) free: Option<u64>,
-    /// Size of the file system in bytes; `None` if no limit needs it.
-    pub(super) size: Option<u64>,
-    /// Bytes in the trash.
-    pub(super) trash: u64,
-    /// How long the trash keeps what the plan removes.
-    pub(super) keep: TrashKeep,
 }
 
 struct Limit {
@@ -141,7 +130,8 @@ impl Budget {
                         ByteCount(self.bytes)
                     ),
                     MAX_FILES => {
-                        format!("{} files would still be there, kept by rules", self.files)
+                        let files = words::count(self.files, "file");
+                        format!("{files} would still be there, kept by rules")
                     }
                     // Not "kept by rules" if nothing is left to take.
                     _ if self.bytes == 0 => format!(
@@ -234,7 +224,7 @@ impl Budget {
     fn state(&self, rule: &str) -> String {
         match rule {
             MAX_SIZE => format!("{} are left", ByteCount(self.bytes)),
-            MAX_FILES => format!("{} files are left", self.files),
+            MAX_FILES => format!("{} files are left", words::number(self.files)),
             _ => format!(
                 "{} are free{}",
                 ByteCount(self.in_the_end()),

@@ -48,6 +48,50 @@ impl fmt::Display for GroupKey {
     }
 }
 
+/// What a plan knows of the file system and the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Disk {
+    /// Free bytes on the file system; `None` if the policy does not need them.
+    pub free: Option<u64>,
+    /// Size of the file system in bytes; `None` if the policy does not need it.
+    pub size: Option<u64>,
+    /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
+    pub trash: u64,
+    /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
+    pub keep: TrashKeep,
+}
+
+impl Disk {
+    /// Sets the free bytes on the file system.
+    #[must_use]
+    pub fn free(mut self, free: impl Into<Option<u64>>) -> Self {
+        self.free = free.into();
+        self
+    }
+
+    /// Sets the size of the file system.
+    #[must_use]
+    pub fn size(mut self, size: impl Into<Option<u64>>) -> Self {
+        self.size = size.into();
+        self
+    }
+
+    /// Sets the bytes in the trash.
+    #[must_use]
+    pub fn trash(mut self, trash: u64) -> Self {
+        self.trash = trash;
+        self
+    }
+
+    /// Sets how long the trash keeps what the plan removes.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
+        self
+    }
+}
+
 /// The artifacts that a policy decides on.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -58,14 +102,8 @@ pub struct Inventory {
     /// Number of present artifacts in each group, selected or not. A group that is missing here has
     /// only the selected ones.
     pub groups: BTreeMap<GroupKey, u64>,
-    /// Free bytes on the file system; `None` if the policy does not need them.
-    pub free_bytes: Option<u64>,
-    /// Size of the file system in bytes; `None` if the policy does not need it.
-    pub disk_size: Option<u64>,
-    /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
-    pub trash_bytes: u64,
-    /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
-    pub keep: TrashKeep,
+    /// The file system and the trash.
+    pub disk: Disk,
     /// The present predictions and outputs of each run, selected or not: they say which iterations
     /// are complete. All iterations of a run that is missing here count as complete.
     pub parts: PartsByRun,
@@ -95,31 +133,10 @@ impl Inventory {
         self
     }
 
-    /// Sets the bytes in the trash.
+    /// Sets what is known of the file system and the trash.
     #[must_use]
-    pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
-        self.trash_bytes = trash_bytes;
-        self
-    }
-
-    /// Sets how long the trash keeps what the plan removes.
-    #[must_use]
-    pub fn keep(mut self, keep: TrashKeep) -> Self {
-        self.keep = keep;
-        self
-    }
-
-    /// Sets the free bytes on the file system.
-    #[must_use]
-    pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
-        self.free_bytes = free_bytes.into();
-        self
-    }
-
-    /// Sets the size of the file system in bytes.
-    #[must_use]
-    pub fn disk_size(mut self, disk_size: impl Into<Option<u64>>) -> Self {
-        self.disk_size = disk_size.into();
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
         self
     }
 }
@@ -243,14 +260,8 @@ impl From<Artifact> for InventoryRow {
 pub struct RunInventory {
     /// The runs, in any order, each once.
     pub runs: Vec<InventoryRun>,
-    /// Free bytes on the file system; `None` if the policy does not need them.
-    pub free_bytes: Option<u64>,
-    /// Size of the file system in bytes; `None` if the policy does not need it.
-    pub disk_size: Option<u64>,
-    /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
-    pub trash_bytes: u64,
-    /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
-    pub keep: TrashKeep,
+    /// The file system and the trash.
+    pub disk: Disk,
 }
 
 impl RunInventory {
@@ -259,38 +270,14 @@ impl RunInventory {
     pub fn new(runs: Vec<InventoryRun>) -> Self {
         Self {
             runs,
-            free_bytes: None,
-            disk_size: None,
-            trash_bytes: 0,
-            keep: TrashKeep::default(),
+            disk: Disk::default(),
         }
     }
 
-    /// Sets the bytes in the trash.
+    /// Sets what is known of the file system and the trash.
     #[must_use]
-    pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
-        self.trash_bytes = trash_bytes;
-        self
-    }
-
-    /// Sets how long the trash keeps what the plan removes.
-    #[must_use]
-    pub fn keep(mut self, keep: TrashKeep) -> Self {
-        self.keep = keep;
-        self
-    }
-
-    /// Sets the free bytes on the file system.
-    #[must_use]
-    pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
-        self.free_bytes = free_bytes.into();
-        self
-    }
-
-    /// Sets the size of the file system in bytes.
-    #[must_use]
-    pub fn disk_size(mut self, disk_size: impl Into<Option<u64>>) -> Self {
-        self.disk_size = disk_size.into();
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
         self
     }
 }

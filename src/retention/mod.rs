@@ -44,7 +44,7 @@ mod words;
 pub use complete::{PartsByRun, RunParts};
 pub use error::PolicyError;
 pub use inventory::{
-    GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,
+    Disk, GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,
 };
 pub use metric::{Direction, Metric};
 pub use min_free::{MinFree, ParseMinFreeError, Percent};

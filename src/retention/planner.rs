@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::best::{self, Standing};
-use super::budget::{Budget, Disk};
+use super::budget::Budget;
 use super::inventory::{GroupKey, Inventory, InventoryRow, in_order, oldest_first, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::Policy;
@@ -304,13 +304,7 @@ impl<'a> Planner<'a> {
             .map(|facts| facts.row)
             .chain(self.damaged.iter().copied());
         let artifacts = own.map(|row| &row.artifact);
-        let disk = Disk {
-            free: self.inventory.free_bytes,
-            size: self.inventory.disk_size,
-            trash: self.inventory.trash_bytes,
-            keep: self.inventory.keep,
-        };
-        let budget = Budget::new(&self.policy.limit, artifacts, &disk)?;
+        let budget = Budget::new(&self.policy.limit, artifacts, &self.inventory.disk)?;
         // First what guards and keep rules say; limits see only what they leave open.
         let mut lines: Vec<PlanLine> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
@@ -358,6 +352,7 @@ impl<'a> Planner<'a> {
         let best = self.policy.keep.best.as_ref();
         let mut notices = Vec::from_iter(best.and_then(|best| best.metric.against_dacapo()));
         notices.extend(self.notices(&lines));
+        notices.extend(self.kept_in_vain());
         notices.extend(of_trash);
         Ok(Plan {
             lines,
@@ -395,6 +390,26 @@ impl<'a> Planner<'a> {
             }
         }
         notices
+    }
+
+    /// Notices about iterations that are to be kept, and that nothing which is selected has: the
+    /// number is probably mistyped.
+    fn kept_in_vain(&self) -> impl Iterator<Item = String> {
+        let rows = &self.inventory.rows;
+        let is_of = |row: &InventoryRow, iteration: i64| {
+            let artifact = &row.artifact;
+            artifact.key.iteration() == Some(iteration) || artifact.iterations.contains(&iteration)
+        };
+        let is_in_vain = move |iteration: &&i64| {
+            !rows.is_empty() && !rows.iter().any(|row| is_of(row, **iteration))
+        };
+        let named = self.policy.keep.iterations.iter().filter(is_in_vain);
+        named.map(|iteration| {
+            format!(
+                "keep-iterations {iteration} keeps nothing: nothing of iteration {iteration} is \
+                 selected"
+            )
+        })
     }
 
     /// Notices about groups of which `keep-best` lets the newest iteration go.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::budget::{Budget, Disk};
+use super::budget::Budget;
 use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::RunPolicy;
@@ -29,12 +29,7 @@ pub fn plan_runs(
     let budget = Budget::new(
         &policy.limit,
         artifacts().map(|row| &row.artifact),
-        &Disk {
-            free: inventory.free_bytes,
-            size: inventory.disk_size,
-            trash: inventory.trash_bytes,
-            keep: inventory.keep,
-        },
+        &inventory.disk,
     )?;
     let mut runs: Vec<&InventoryRun> = inventory.runs.iter().collect();
     // Names break ties, so that the order of the inventory changes nothing.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::size::ByteCount;
-use dalsegno::retention::{InventoryRow, KeepRules, Limits, MinFree, Plan, Policy, explain, plan};
+use dalsegno::retention::{
+    Disk, InventoryRow, KeepRules, Limits, MinFree, Plan, Policy, explain, plan,
+};
 
 use crate::build::*;
 
@@ -16,7 +18,7 @@ fn a_plan_says_which_limits_it_does_not_meet() {
             .max_files(15)
             .min_free(1 << 20),
     );
-    let inventory = inventory(predictions(&[1, 2, 3])).free_bytes(924);
+    let inventory = inventory(predictions(&[1, 2, 3])).disk(Disk::default().free(924));
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(removed(&plan), [1]);
     assert_eq!(
@@ -68,9 +70,8 @@ fn containers_need_no_size() {
 fn what_is_in_the_trash_makes_min_free_take_no_more() {
     let policy = Policy::default().limit(Limits::default().min_free(100));
     let planned = |free, trash| {
-        let inventory = inventory(predictions(&[1, 2, 3]))
-            .free_bytes(free)
-            .trash_bytes(trash);
+        let inventory =
+            inventory(predictions(&[1, 2, 3])).disk(Disk::default().free(free).trash(trash));
         plan(&policy, &inventory, NOW).unwrap()
     };
     let first = planned(90, 0);
@@ -87,7 +88,7 @@ fn a_limit_that_nothing_is_left_for_does_not_blame_the_rules() {
     let policy = Policy::default()
         .limit(Limits::default().min_free(1 << 40))
         .allow_empty_group(true);
-    let inventory = inventory(predictions(&[1, 2])).free_bytes(1);
+    let inventory = inventory(predictions(&[1, 2])).disk(Disk::default().free(1));
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(removed(&plan).len(), 2);
     assert!(plan.unmet[0].contains("everything that is selected goes"));
@@ -97,9 +98,8 @@ fn a_limit_that_nothing_is_left_for_does_not_blame_the_rules() {
 fn what_would_go_to_the_trash_is_not_called_free() {
     let policy = Policy::default().limit(Limits::default().min_free(100));
     let planned = |free, keep| {
-        let inventory = inventory(predictions(&[1, 2, 3]))
-            .free_bytes(free)
-            .keep(keep);
+        let inventory =
+            inventory(predictions(&[1, 2, 3])).disk(Disk::default().free(free).keep(keep));
         plan(&policy, &inventory, NOW).unwrap()
     };
     let days = TrashKeep::For(Duration::from_secs(72 * 3600));
@@ -129,8 +129,7 @@ fn a_limit_that_is_not_met_says_what_frees_only_later() {
         .keep(keep_last(1))
         .limit(Limits::default().min_free(1 << 20));
     let inventory = inventory(predictions(&[1, 2]))
-        .free_bytes(924)
-        .keep(TrashKeep::UntilEmptied);
+        .disk(Disk::default().free(924).keep(TrashKeep::UntilEmptied));
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(
         plan.unmet,
@@ -146,7 +145,7 @@ fn min_free_counts_what_is_on_disk() {
     let policy = Policy::default().limit(Limits::default().min_free(100));
     let mut rows = predictions(&[1, 2, 3, 4]);
     let planned = |rows: &[InventoryRow]| {
-        let inventory = inventory(rows.to_vec()).free_bytes(0);
+        let inventory = inventory(rows.to_vec()).disk(Disk::default().free(0));
         removed(&plan(&policy, &inventory, NOW).unwrap())
     };
     // Files of 100 bytes each.
@@ -163,9 +162,8 @@ fn min_free_counts_what_is_on_disk() {
 fn a_percentage_is_of_the_size_of_the_file_system() {
     let policy = Policy::default().limit(Limits::default().min_free(percent("10%")));
     // Files of 100 bytes each; 10 % of 2995 bytes, rounded up, are 300.
-    let inventory = inventory(predictions(&[1, 2, 3, 4]))
-        .free_bytes(100)
-        .disk_size(2995);
+    let inventory =
+        inventory(predictions(&[1, 2, 3, 4])).disk(Disk::default().free(100).size(2995));
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(removed(&plan), [1, 2]);
     let goal = plan.min_free.unwrap();
@@ -188,8 +186,8 @@ fn a_percentage_is_of_the_size_of_the_file_system() {
 fn a_percentage_of_an_unknown_size_is_refused() {
     let policy = Policy::default().limit(Limits::default().min_free(percent("10%")));
     let of = |size: Option<u64>| {
-        let inventory = inventory(predictions(&[1, 2])).free_bytes(0);
-        plan(&policy, &inventory.disk_size(size), NOW).unwrap_err()
+        let inventory = inventory(predictions(&[1, 2])).disk(Disk::default().free(0).size(size));
+        plan(&policy, &inventory, NOW).unwrap_err()
     };
     // A file system of 0 bytes does not say its size: 10 % of that would always be free.
     for size in [None, Some(0)] {
@@ -205,8 +203,9 @@ fn a_percentage_of_an_unknown_size_is_refused() {
 fn merged_plans_have_the_most_that_must_be_free() {
     let planned = |text| {
         let policy = Policy::default().limit(Limits::default().min_free(percent(text)));
-        let inventory = inventory(predictions(&[1, 2, 3, 4])).free_bytes(1000);
-        plan(&policy, &inventory.disk_size(1000), NOW).unwrap()
+        let disk = Disk::default().free(1000).size(1000);
+        let inventory = inventory(predictions(&[1, 2, 3, 4])).disk(disk);
+        plan(&policy, &inventory, NOW).unwrap()
     };
     let plans = ["10%", "200", "5%"].map(planned);
     let goal = Plan::merge(plans).min_free.unwrap();

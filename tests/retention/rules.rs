@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use dalsegno::model::artifact::{Artifact, Origin, State};
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::retention::{
-    Inventory, InventoryRow, InventoryRun, KeepRules, Limits, Policy, RECENT, RULES, RunInventory,
-    RunPolicy, explain, plan, plan_runs,
+    Disk, Inventory, InventoryRow, InventoryRun, KeepRules, Limits, Policy, RECENT, RULES,
+    RunInventory, RunPolicy, explain, plan, plan_runs,
 };
 
 use crate::build::*;
@@ -307,7 +307,7 @@ fn limits() -> Vec<Case> {
 }
 
 fn inventory_of(rows: Vec<InventoryRow>) -> Inventory {
-    inventory(rows).free_bytes(50)
+    inventory(rows).disk(Disk::default().free(50))
 }
 
 #[test]
@@ -470,4 +470,15 @@ fn an_explanation_gives_the_verdict_of_every_rule() {
         "max-files 55: yes, limits take nothing that a rule keeps"
     );
     assert!(of(7).is_none());
+}
+
+#[test]
+fn an_iteration_that_is_kept_in_vain_is_a_notice() {
+    let keep = KeepRules::default().iterations([2, 7]);
+    let policy = Policy::default().keep(keep.last(1));
+    let plan = plan(&policy, &inventory(predictions(&[1, 2, 3])), NOW).unwrap();
+    assert_eq!(
+        plan.notices,
+        ["keep-iterations 7 keeps nothing: nothing of iteration 7 is selected"]
+    );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dalsegno::model::artifact::{Origin, State};
 use dalsegno::model::key::Key;
 use dalsegno::retention::{
-    InventoryRow, InventoryRun, Limits, PlanError, RunInventory, RunPolicy, plan_runs,
+    Disk, InventoryRow, InventoryRun, Limits, PlanError, RunInventory, RunPolicy, plan_runs,
 };
 
 use crate::build::*;
@@ -37,7 +37,7 @@ fn three() -> Vec<InventoryRun> {
 }
 
 fn inventory(runs: Vec<InventoryRun>) -> RunInventory {
-    RunInventory::new(runs).free_bytes(0)
+    RunInventory::new(runs).disk(Disk::default().free(0))
 }
 
 fn plan_of(policy: &RunPolicy, runs: Vec<InventoryRun>) -> Vec<String> {

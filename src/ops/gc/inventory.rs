@@ -16,7 +16,7 @@ use crate::model::name::RunName;
 use crate::model::nearest::nearest;
 use crate::retention::NamedPolicy;
 use crate::retention::{
-    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, PartsByRun, Plan,
+    Disk, Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, PartsByRun, Plan,
     Policy, PolicyError, RunInventory,
 };
 use crate::store::{self, Base};
@@ -135,10 +135,7 @@ impl Reader<'_> {
         Ok(Inventory {
             rows,
             groups,
-            free_bytes: self.free_bytes(policy.limit.min_free)?,
-            disk_size: self.disk_size(policy.limit.min_free)?,
-            trash_bytes: self.trash_bytes(policy.limit.min_free)?,
-            keep: self.request.keep,
+            disk: self.disk(policy.limit.min_free)?,
             parts: self.parts(of)?,
         })
     }
@@ -202,10 +199,7 @@ impl Reader<'_> {
         };
         Ok(RunInventory {
             runs,
-            free_bytes: self.free_bytes(min_free)?,
-            disk_size: self.disk_size(min_free)?,
-            trash_bytes: self.trash_bytes(min_free)?,
-            keep: self.request.keep,
+            disk: self.disk(min_free)?,
         })
     }
 
@@ -216,27 +210,21 @@ impl Reader<'_> {
         }
     }
 
-    fn free_bytes(&self, min_free: Option<MinFree>) -> Result<Option<u64>, Error> {
-        match min_free {
-            Some(_) => Ok(Some(store::free_bytes(self.base)?)),
-            None => Ok(None),
-        }
-    }
-
-    fn disk_size(&self, min_free: Option<MinFree>) -> Result<Option<u64>, Error> {
-        match min_free {
-            Some(MinFree::Percent(_)) => Ok(Some(store::disk_size(self.base)?)),
+    /// What the limit needs to know of the disk.
+    fn disk(&self, min_free: Option<MinFree>) -> Result<Disk, Error> {
+        let disk = Disk::default().keep(self.request.keep);
+        let Some(min_free) = min_free else {
+            return Ok(disk);
+        };
+        let size = match min_free {
+            MinFree::Percent(_) => Some(store::disk_size(self.base)?),
             // A number of bytes is the same on a file system of any size.
-            _ => Ok(None),
-        }
-    }
-
-    /// What lies in the trash, as far as it was counted.
-    fn trash_bytes(&self, min_free: Option<MinFree>) -> Result<u64, Error> {
-        match min_free {
-            Some(_) => Ok(self.catalog.trash_bytes()?.0),
-            None => Ok(0),
-        }
+            _ => None,
+        };
+        let free = store::free_bytes(self.base)?;
+        // As far as it was counted.
+        let trash = self.catalog.trash_bytes()?.0;
+        Ok(disk.free(free).size(size).trash(trash))
     }
 
     fn scores_of(

@@ -146,7 +146,8 @@ fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
     let mut freed: u64 = 0;
     for (at, (kind, policy)) in kinds.iter().enumerate() {
         let mut inventory = reader.named_inventory(named, policy)?;
-        inventory.free_bytes = inventory.free_bytes.map(|free| free.saturating_add(freed));
+        let free = &mut inventory.disk.free;
+        *free = free.map(|free| free.saturating_add(freed));
         let mut plan = retention::plan(policy, &inventory, reader.now)?;
         let mut own = PlanSum::default();
         // What stays with the best of another kind is decided by its own rules.
