@@ -165,7 +165,6 @@ fn is_renamed_but_for_the_list(base: &Path, point: &str) -> bool {
 /// Checks that everything has one name, and says whether that is the new one.
 fn is_renamed(base: &Path, point: &str) -> bool {
     let registry = Registry::open(base).unwrap();
-    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
     let is_new = base.join("b/c").is_dir();
     let name = if is_new { "b/c" } else { "a" };
     assert_ne!(base.join("a").exists(), is_new, "{point}");
@@ -176,29 +175,8 @@ fn is_renamed(base: &Path, point: &str) -> bool {
     assert_eq!(runs, BTreeSet::from([name, "other"]), "{point}");
     let pinned = rows.iter().filter(|row| row.pins == ["p"]);
     assert_eq!(pinned.count(), 2, "{point}");
-    let mut scored = Vec::new();
-    let query = ScoreQuery::default();
-    registry
-        .scores(&query, |score| {
-            scored.push(score.run.to_string());
-            Ok(())
-        })
-        .unwrap();
-    assert_eq!(scored, [name], "{point}");
-    let report = registry.verify(
-        &Filter::default(),
-        VerifyOptions::new().indices(true),
-        &Silent,
-    );
-    assert_eq!(report.unwrap().findings, [], "{point}");
-    assert_eq!(
-        registry.check_history(None).unwrap().broken,
-        None,
-        "{point}"
-    );
-    let trash = base.join(".dalsegno/trash");
-    let left = fs::read_dir(trash).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "{point}");
+    is_scored(&registry, name, point);
+    is_settled(&registry, point);
     is_new
 }
 
@@ -212,7 +190,6 @@ fn is_renamed_beside_a_training(base: &Path, point: &str) -> bool {
         }
     }
     let registry = Registry::open(base).unwrap();
-    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
     registry.scan(ScanOptions::default(), &Silent).unwrap();
     let name = if is_new { "b/c" } else { "a" };
     let rows = registry.select(&Filter::default()).unwrap();
@@ -223,6 +200,13 @@ fn is_renamed_beside_a_training(base: &Path, point: &str) -> bool {
     assert_eq!(of(name, &["p"]), 2, "{point}");
     assert_eq!(of("a", &[]), if is_new { 2 } else { 0 }, "{point}");
     assert_eq!(rows.len(), if is_new { 5 } else { 3 }, "{point}");
+    is_scored(&registry, name, point);
+    is_settled(&registry, point);
+    is_new
+}
+
+/// Checks that the score is that of the run with this name.
+fn is_scored(registry: &Registry, name: &str, point: &str) {
     let mut scored = Vec::new();
     let query = ScoreQuery::default();
     registry
@@ -232,15 +216,18 @@ fn is_renamed_beside_a_training(base: &Path, point: &str) -> bool {
         })
         .unwrap();
     assert_eq!(scored, [name], "{point}");
+}
+
+/// Checks that nothing is left to do or to find.
+fn is_settled(registry: &Registry, point: &str) {
+    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
     let options = VerifyOptions::new().indices(true);
     let report = registry.verify(&Filter::default(), options, &Silent);
     assert_eq!(report.unwrap().findings, [], "{point}");
     let checked = registry.check_history(None).unwrap();
     assert_eq!(checked.broken, None, "{point}");
-    let trash = base.join(".dalsegno/trash");
-    let left = fs::read_dir(trash).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "{point}");
-    is_new
+    let trash = registry.base().join(".dalsegno/trash");
+    assert_eq!(fs::read_dir(trash).map_or(0, Iterator::count), 0, "{point}");
 }
 
 /// Says of a base directory and the name of a point whether the change is done.
@@ -249,19 +236,11 @@ type Check = fn(&Path, &str) -> bool;
 /// Checks that the run is whole or gone, and says whether it is gone.
 fn is_gone(base: &Path, point: &str) -> bool {
     let registry = Registry::open(base).unwrap();
-    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
     let is_gone = !base.join("a").exists();
     let rows = registry.select(&Filter::default()).unwrap();
     assert_eq!(rows.len(), if is_gone { 1 } else { 3 }, "{point}");
     assert_ne!(base.join("a/log.txt").exists(), is_gone, "{point}");
-    let report = registry.verify(
-        &Filter::default(),
-        VerifyOptions::new().indices(true),
-        &Silent,
-    );
-    assert_eq!(report.unwrap().findings, [], "{point}");
-    let trash = base.join(".dalsegno/trash");
-    assert_eq!(fs::read_dir(trash).map_or(0, Iterator::count), 0, "{point}");
+    is_settled(&registry, point);
     is_gone
 }
 
@@ -318,29 +297,27 @@ fn sweep(
     outcomes
 }
 
-#[test]
-fn a_rename_that_is_killed_is_done_or_not_done_everywhere() {
-    if !strace::works("kills of a rename") {
+/// Kills a change at every call: some kills come before it is done, and some after.
+fn is_done_or_not_when_killed(what: &str, action: &str, is_done: Check) {
+    if !strace::works(what) {
         return;
     }
-    let outcomes = sweep(("rename", is_renamed), "signal=SIGKILL", |_| true);
+    let outcomes = sweep((action, is_done), "signal=SIGKILL", |_| true);
     if outcomes.len() > 20 {
-        assert!(outcomes.iter().any(|(is_new, _)| *is_new));
-        assert!(outcomes.iter().any(|(is_new, _)| !is_new));
+        assert!(outcomes.iter().any(|(is_done, _)| *is_done));
+        assert!(outcomes.iter().any(|(is_done, _)| !is_done));
     }
 }
 
 #[test]
+fn a_rename_that_is_killed_is_done_or_not_done_everywhere() {
+    is_done_or_not_when_killed("kills of a rename", "rename", is_renamed);
+}
+
+#[test]
 fn what_a_killed_rename_moved_keeps_what_binds_it_beside_a_training() {
-    if !strace::works("kills of a rename beside a training") {
-        return;
-    }
-    let check = ("rename", is_renamed_beside_a_training as Check);
-    let outcomes = sweep(check, "signal=SIGKILL", |_| true);
-    if outcomes.len() > 20 {
-        assert!(outcomes.iter().any(|(is_new, _)| *is_new));
-        assert!(outcomes.iter().any(|(is_new, _)| !is_new));
-    }
+    let what = "kills of a rename beside a training";
+    is_done_or_not_when_killed(what, "rename", is_renamed_beside_a_training);
 }
 
 #[test]
@@ -368,14 +345,7 @@ fn a_rename_that_fails_at_any_call_is_not_done() {
 
 #[test]
 fn a_removal_of_a_whole_run_that_is_killed_takes_all_or_nothing() {
-    if !strace::works("kills of a removal") {
-        return;
-    }
-    let outcomes = sweep(("remove", is_gone), "signal=SIGKILL", |_| true);
-    if outcomes.len() > 20 {
-        assert!(outcomes.iter().any(|(is_gone, _)| *is_gone));
-        assert!(outcomes.iter().any(|(is_gone, _)| !is_gone));
-    }
+    is_done_or_not_when_killed("kills of a removal", "remove", is_gone);
 }
 
 #[test]
