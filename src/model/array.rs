@@ -11,6 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::words;
+
 /// Most axes of an array; with more, shape and chunks are unknown.
 pub(crate) const MOST_AXES: usize = 64;
 /// Most bytes of a text; longer ones are unknown.
@@ -347,7 +349,10 @@ impl ChunkGrid {
         match (*count, more) {
             (1, 0) => format!("chunk {} is missing", keys.join("")),
             (_, 0) => format!("chunks {} are missing", keys.join(", ")),
-            _ => format!("chunks {} and {more} more are missing", keys.join(", ")),
+            _ => {
+                let more = words::number(more);
+                format!("chunks {} and {more} more are missing", keys.join(", "))
+            }
         }
     }
 

@@ -30,3 +30,4 @@ pub mod removal;
 pub mod score;
 pub(crate) mod shell;
 pub mod size;
+pub(crate) mod words;

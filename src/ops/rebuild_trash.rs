@@ -12,6 +12,7 @@ use crate::model::causes::with_causes;
 use crate::model::clock::Clock;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState};
+use crate::model::words;
 use crate::ops::remove::manifest;
 use crate::ops::{recover, restored_rows};
 use crate::store::{
@@ -157,6 +158,7 @@ impl TrashReading<'_> {
         read.problems.extend(problems);
         if more > 0 {
             // Other users can put any number there.
+            let more = words::number(more as u64);
             let more = format!("{more} more folders in the trash are left alone");
             read.problems.push(more);
         }

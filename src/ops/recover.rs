@@ -42,6 +42,7 @@ use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::shell::shell_word;
+use crate::model::words;
 use crate::ops::due::{self, is_due};
 use crate::ops::remove;
 use crate::ops::rename::{self, RenameState};
@@ -231,8 +232,9 @@ pub(crate) fn settle_pending(
 pub(crate) fn passed_over(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{count} more folders of other users in the trash were not looked into; the next \
-             command of an owner that writes looks into those of that owner"
+            "{} more folders of other users in the trash were not looked into; the next command of \
+             an owner that writes looks into those of that owner",
+            words::number(count as u64)
         )
     })
 }
@@ -632,7 +634,7 @@ fn roll_back_removal(
         base.path().join(first).display(),
         match occupied.len() {
             1 => String::new(),
-            all => format!(" and of {} more", all - 1),
+            all => format!(" and of {} more", words::number(all as u64 - 1)),
         }
     );
     for item in occupied {

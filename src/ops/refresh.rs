@@ -27,7 +27,7 @@ use crate::model::key::Kind;
 use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Silent};
-use crate::model::size::Size;
+use crate::model::words;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
 use crate::ops::grown::{self, CountsNow};
@@ -554,10 +554,6 @@ fn moved(row: &Artifact, owner: &Artifact) -> Notice {
 /// What of sealed data is not as it was sealed.
 fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
     row.sealed_at?;
-    let text = |size: Size| {
-        let s = if size.files == 1 { "" } else { "s" };
-        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
-    };
     let (class, detail) = match (row.size, seen.size) {
         (Some(counted), Some(size)) if counted != size || seen.has_other_chunks_than(row) => {
             let lost = match seen.lost_parts_of(row) {
@@ -569,7 +565,7 @@ fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
                 true => NoticeClass::ChangedSize,
                 false => NoticeClass::ChangedFiles,
             };
-            let (counted, seen) = (text(counted), text(seen));
+            let (counted, seen) = (words::exact(counted), words::exact(seen));
             (
                 class,
                 format!("was sealed with {counted}; now {seen}{lost}; its seal stays"),

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::removal::RemovalId;
+use crate::model::words;
 use crate::store::{Base, TrashFolder, TrashItem, entry_at};
 
 /// Whether the data of an artifact that was removed is at its old path, by its time: something else
@@ -72,7 +73,7 @@ pub(super) fn whereabouts(
     };
     let more = match gone.count() {
         0 => String::new(),
-        more => format!(", and {more} more"),
+        more => format!(", and {} more", words::number(more as u64)),
     };
     let first = base.path().join(first);
     Ok(Whereabouts::Gone(format!("{}{more}", first.display())))

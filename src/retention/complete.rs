@@ -17,6 +17,7 @@ use std::fmt;
 use crate::model::artifact::{Artifact, State};
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, Parameters, RunName};
+use crate::model::words;
 
 /// A prediction or an output of an iteration. `Display` writes `crop7/output/threshold_127`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +118,10 @@ impl RunParts {
         if let Some((there, expected)) = artifact.chunk_counts() {
             match (artifact.sealed_at, there < expected) {
                 (Some(_), _) if artifact.has_lost_chunks() => {
-                    self.add_loss(&artifact.key, &format!("chunks {there}/{expected}"));
+                    self.add_loss(
+                        &artifact.key,
+                        &format!("chunks {}", words::of(there, expected)),
+                    );
                     if artifact.sealed_count() == Some(expected) {
                         self.whole_if_sealed.insert(part);
                     }
@@ -147,7 +151,11 @@ impl RunParts {
         for ((iteration, part), (there, expected)) in std::mem::take(&mut self.with_gaps) {
             // No sealed one has every chunk, so gaps may be chunks of the fill value.
             if self.whole_if_sealed.contains(&part) {
-                self.take_out(iteration, part, format!("chunks {there}/{expected}"));
+                self.take_out(
+                    iteration,
+                    part,
+                    format!("chunks {}", words::of(there, expected)),
+                );
             }
         }
     }

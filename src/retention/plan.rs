@@ -16,6 +16,7 @@ use crate::model::artifact::Artifact;
 use crate::model::key::Key;
 use crate::model::name::RunName;
 use crate::model::size::{ByteCount, Total};
+use crate::model::words;
 
 /// Whether an artifact stays or goes. Exhaustive: there will be no third answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -318,7 +319,7 @@ pub enum PlanError {
         iteration: i64,
     },
     /// Every run of the inventory would go.
-    #[error("nothing would be left of all {runs} runs that were selected")]
+    #[error("nothing would be left of all {} that were selected", words::count(*.runs, "run"))]
     EveryRun {
         /// Number of runs.
         runs: usize,
@@ -371,7 +372,8 @@ fn first_few<T: fmt::Display>(all: &[T]) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     if all.len() > SHOWN {
-        text += &format!("; and {} more", all.len() - SHOWN);
+        let more = words::number((all.len() - SHOWN) as u64);
+        text += &format!("; and {more} more");
     }
     text
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 use crate::model::size::{ByteCount, Size, Total};
+pub(in crate::cli) use crate::model::words::{count, number};
 
 /// Text that cannot steer a terminal: control characters are escaped, except line ends.
 pub(in crate::cli) fn escape(text: &str) -> String {
@@ -95,28 +96,6 @@ pub(in crate::cli) fn total_fields(total: &Total) -> [String; 3] {
         total.files.to_string(),
         uncounted,
     ]
-}
-
-/// A number for people: `4,651`.
-pub(in crate::cli) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number and a noun, in the plural if it is not one.
-pub(in crate::cli) fn count(things: impl TryInto<u64>, thing: &str) -> String {
-    match things.try_into() {
-        Ok(1) => format!("1 {thing}"),
-        Ok(things) => format!("{} {thing}s", number(things)),
-        Err(_) => format!("many {thing}s"),
-    }
 }
 
 /// Bytes and files in a sentence.

@@ -25,6 +25,7 @@ use crate::model::key::{Key, Kind};
 use crate::model::name::RunName;
 use crate::model::observation::Observation;
 use crate::model::progress::Silent;
+use crate::model::words;
 use crate::ops::refresh;
 use crate::retention::{PartsByRun, Plan, Reason};
 use crate::store::{self, Base, Event, Notice, NoticeClass, WalkOptions};
@@ -207,12 +208,13 @@ fn loss(row: &Artifact, seen: Option<&Observation>) -> Option<String> {
         && there < sealed
     {
         let expected = row.chunks_expected().unwrap_or(sealed);
-        return Some(format!("chunks {there}/{expected}"));
+        return Some(format!("chunks {}", words::of(there, expected)));
     }
     let (sealed, there) = (row.size?, seen.size?);
     if there.files < sealed.files {
-        return Some(format!("files {}/{}", there.files, sealed.files));
+        return Some(format!("files {}", words::of(there.files, sealed.files)));
     }
     // A chunk that was cut off is lost as well.
-    (there.bytes < sealed.bytes).then(|| format!("bytes {}/{}", there.bytes.0, sealed.bytes.0))
+    let is_cut = there.bytes < sealed.bytes;
+    is_cut.then(|| format!("bytes {}", words::of(there.bytes.0, sealed.bytes.0)))
 }

@@ -45,6 +45,7 @@ use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
+use crate::model::words;
 use crate::ops::refresh;
 use crate::ops::seal::takes_word;
 use crate::ops::twins::Owners;
@@ -483,7 +484,7 @@ impl Refused {
         let more = match self.count {
             1 => String::new(),
             2 => ", and one more line".to_owned(),
-            count => format!(", and {} more lines", count - 1),
+            count => format!(", and {} more lines", words::number(count as u64 - 1)),
         };
         format!("a note could not be folded: {first}{more}")
     }
@@ -595,7 +596,7 @@ pub(super) fn refusals(
     match refused.count - sentences.len() {
         0 => {}
         1 => sentences.push("and one more line".to_owned()),
-        more => sentences.push(format!("and {more} more lines")),
+        more => sentences.push(format!("and {} more lines", words::number(more as u64))),
     }
     if lines.next().is_some() {
         sentences.push(format!(

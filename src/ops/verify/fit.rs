@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::lost::{below, is_seen_array};
-use super::words::counted;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
@@ -16,6 +15,7 @@ use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::name::RunName;
+use crate::model::words;
 use crate::ops::scan;
 use crate::ops::twins;
 use crate::store::{self, Base};
@@ -96,8 +96,12 @@ impl Fit {
     /// The arrays that are there, in words.
     pub(super) fn counted(&self) -> String {
         match self.changed.is_empty() {
-            true => counted(self.arrays as u64, "array"),
-            false => format!("{} of {}", self.arrays, counted(self.all() as u64, "array")),
+            true => words::count(self.arrays, "array"),
+            false => format!(
+                "{} of {}",
+                words::number(self.arrays as u64),
+                words::count(self.all(), "array")
+            ),
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::comparison::Verify;
 use super::finding::{Follows, Repair, VerifyClass, VerifyFinding, VerifyPart};
 use super::renames::Rename;
-use super::words::counted;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::name::RunName;
+use crate::model::words;
 use crate::store::Base;
 
 /// Which rename explains what is found about a row, or about data that has none.
@@ -122,7 +122,7 @@ fn detail(follows: &Follows, rename: &Rename) -> String {
     let mut what = vec![rename.fit.counted()];
     for (count, noun) in [(follows.pins, "pin"), (follows.scores, "score")] {
         if count > 0 {
-            what.push(counted(count, noun));
+            what.push(words::count(count, noun));
         }
     }
     let follow = match (what.len(), follows.arrays) {

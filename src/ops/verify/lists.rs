@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::comparison::{InFlight, Verify};
 use super::finding::{Repair, VerifyClass, VerifyFinding};
 use crate::error::Error;
+use crate::model::words;
 use crate::store;
 
 /// How the base directory is named in a finding.
@@ -54,7 +55,8 @@ impl Verify<'_> {
             }
             let mut names = stale[..stale.len().min(MOST_NAMES)].join(", ");
             if stale.len() > MOST_NAMES {
-                names.push_str(&format!(" and {} more", stale.len() - MOST_NAMES));
+                let more = words::number((stale.len() - MOST_NAMES) as u64);
+                names.push_str(&format!(" and {more} more"));
             }
             let path = shown(&group);
             // An escaped path is not the name on disk.

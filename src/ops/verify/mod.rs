@@ -32,7 +32,6 @@ mod rows;
 mod runs;
 mod trash;
 mod tree;
-mod words;
 
 pub use comparison::VerifyOptions;
 pub(crate) use comparison::{ComparedAt, verify};

@@ -11,6 +11,7 @@ use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::observation::Observation;
 use crate::model::progress::Phase;
+use crate::model::words;
 use crate::ops::refresh;
 use crate::store::{self, Base, Hashed, PathState, StorageError};
 
@@ -322,16 +323,16 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         Some(_) => "was sealed; now ",
         None => "",
     };
-    let text = |size: crate::model::size::Size| {
-        let s = if size.files == 1 { "" } else { "s" };
-        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
-    };
     let compared = |counted, seen| {
         let then = match artifact.sealed_at {
             Some(_) => "sealed",
             None => "counted",
         };
-        format!("was {then} with {}; now {}", text(counted), text(seen))
+        format!(
+            "was {then} with {}; now {}",
+            words::exact(counted),
+            words::exact(seen)
+        )
     };
     // Before the time, which is that of the newest level: it may be the one that has gone.
     if let Some(lost) = sight.lost_levels_of(artifact) {

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::model::artifact::State;
 use crate::model::filter::Filter;
 use crate::model::layout;
+use crate::model::words;
 use crate::store;
 
 impl Verify<'_> {
@@ -109,15 +110,12 @@ impl Verify<'_> {
             }
             let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
             if let Some(source) = self.source(run, &paths, &displaced)? {
-                let count = paths.len();
-                let s = if count == 1 { "" } else { "s" };
+                let arrays = words::count(paths.len(), "array");
                 self.report.findings.push(VerifyFinding {
                     class: VerifyClass::Copied,
                     path: run.clone(),
                     artifact: None,
-                    detail: format!(
-                        "its {count} array{s} are, by path and metadata, those of {source}"
-                    ),
+                    detail: format!("its {arrays} are, by path and metadata, those of {source}"),
                     repair: Some(Repair::WithParts),
                     follows: None,
                 });

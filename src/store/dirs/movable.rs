@@ -10,6 +10,7 @@ use rustix::process::{geteuid, getuid};
 use super::entry::{EntryType, split};
 use crate::disk::{group_name, stat_below, whose};
 use crate::model::name::REGISTRY_DIR;
+use crate::model::words;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::{Share, StorageError};
@@ -172,8 +173,8 @@ pub fn not_emptied(base: &Base, path: &Path, closed: &[PathBuf]) -> StorageError
         why += " is one in which this user may not unlink";
     }
     if let more @ 1.. = closed.len().saturating_sub(1) {
-        let s = if more == 1 { "" } else { "s" };
-        why += &format!("; the same holds of {more} more folder{s}");
+        let more = words::count(more, "more folder");
+        why += &format!("; the same holds of {more}");
     }
     let is_sticky = |stat: &Stat| stat.st_mode & STICKY != 0;
     let share = stat_of_first
