@@ -10,6 +10,7 @@ use crate::model::name::{NameError, REGISTRY_DIR};
 use crate::model::nearest::did_you_mean;
 use crate::model::removal::RemovalId;
 use crate::model::score::ImportError;
+use crate::model::words;
 use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
 
@@ -48,7 +49,8 @@ pub enum Error {
     },
     /// The registry has no such artifact.
     #[error(
-        "{what} is not recorded{}{}{}",
+        "{what} is {}{}{}{}",
+        if *.is_run { "a run, and no artifact" } else { "not recorded" },
         level_words(.level_of.as_deref()),
         did_you_mean(.nearest.as_deref()),
         clause(.near_iterations.as_deref())
@@ -58,13 +60,15 @@ pub enum Error {
         what: String,
         /// Absolute path of the artifact, if it was named by its path.
         path: Option<PathBuf>,
+        /// Whether it is the name of a run of which something is recorded.
+        is_run: bool,
         /// Path of the pyramid that it is a level of, relative to the base directory.
         level_of: Option<String>,
         /// The most similar name or path that is recorded, if one is similar.
         nearest: Option<String>,
         /// If all but the iteration in its path is recorded, those next to it: `iterations near
         /// 1100: 1000, 2000`.
-        near_iterations: Option<String>,
+        near_iterations: Option<Box<str>>,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]
@@ -73,7 +77,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// An array was to be sealed as complete, and chunks of it are missing.
-    #[error("{} has {there} of {expected} chunks: {missing}", .path.display())]
+    #[error(
+        "{} has {} of {} chunks: {missing}",
+        .path.display(),
+        words::number(*.there),
+        words::number(*.expected)
+    )]
     ChunksMissing {
         /// The array.
         path: PathBuf,
@@ -620,6 +629,9 @@ impl Error {
         } = self
         {
             return Some(Hint::GivePyramidPath);
+        }
+        if let Self::NotRecorded { is_run: true, .. } = self {
+            return Some(Hint::ListRun);
         }
         // By code: documents and the Python package list hints by code too.
         Some(match self.code() {

@@ -259,10 +259,11 @@ pub(crate) fn _plan_gc(
             let known = registry.run(py, None, |registry, _| Ok(registry.policies().clone()))?;
             let Some(policy) = known.get(name) else {
                 let known: Vec<&str> = known.keys().map(String::as_str).collect();
-                return Err(argument(format!(
-                    "there is no policy {name:?} in config.toml; there are: {}",
-                    known.join(", ")
-                )));
+                let known = match known.is_empty() {
+                    true => "config.toml defines none".to_owned(),
+                    false => format!("there are: {}", known.join(", ")),
+                };
+                return Err(argument(format!("there is no policy {name:?}; {known}")));
             };
             let mut policy = policy.clone();
             // Narrows only: a kind without rules of its own is never added.

@@ -236,6 +236,7 @@ def test_a_listing_of_any_selection_has_the_length_of_its_rows(registry: Registr
 def test_history_is_a_sequence_of_what_was_done_by_then(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    registry.record_prediction("r", 0, "d")
     for number in range(9):
         registry.score("r", number, voi=0.5)
     monkeypatch.setattr("dalsegno._listing.PAGE", 4)
@@ -300,7 +301,16 @@ def test_a_plan_shows_first_what_goes(registry: Registry, base: Path) -> None:
     columns = cells.tags.count("th")
     assert cells.cells[columns::columns] == ["goes"] * 17 + ["stays"] * 3
     assert "17 artifacts go" in plan._repr_html_() and "13 stay" in plan._repr_html_()
-    assert repr(plan) == f"<Plan {plan.id}: 17 go, 13 stay>"
+    shown = repr(plan).splitlines()
+    assert [line.split()[0] for line in shown[1:21]] == ["goes"] * 17 + ["stays"] * 3
+    assert shown[21].startswith(f"plan {plan.id}: 17 artifacts go") and "13 stay" in shown[21]
+    assert shown[22:] == [f"rules: {plan.policy}"]
+    assert len(plan.lines) == 30 and len(plan.removed) == 17 and plan.kept[-1] == plan.lines[-1]
+    some = plan.lines[10:25]
+    assert len(some) == 15 and some == [*plan.lines][10:25]
+    assert repr(some).splitlines()[-1] == "15 artifacts"
+    assert "of which the first 20 are shown" in repr(plan.lines)
+    assert Cells(some._repr_html_()).tags.count("tr") == 16
 
 
 def test_what_a_table_shows_is_escaped(registry: Registry) -> None:

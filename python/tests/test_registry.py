@@ -541,7 +541,8 @@ def test_history_knows_who_did_what_and_undoes_it(registry: Registry) -> None:
     assert [found.action for found in registry.history(path=made[0])] == [
         "restore", "remove", "refresh", "record",
     ]  # fmt: skip
-    assert list(registry.history(path="r/validation.zarr/nothing")) == []
+    with pytest.warns(errors.NothingSelectedWarning, match="nothing is not recorded"):
+        assert list(registry.history(path="r/validation.zarr/nothing")) == []
     assert list(registry.history(since=timedelta(hours=1), action=["pin"])) == []
     chain = registry.check_history()
     assert chain.is_whole and registry.check_history(chain.head).is_whole

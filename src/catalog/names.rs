@@ -40,6 +40,9 @@ pub(super) const PARAMETERS: &str = "SELECT parameters.text FROM parameters \
 /// Pins; bounded as runs.
 pub(super) const PINS: &str = "SELECT pin.name FROM pin \
      WHERE pin.name >= ?1 AND pin.name < ?2 ORDER BY pin.name LIMIT ?3";
+/// Users who changed anything; bounded as runs.
+pub(super) const USERS: &str = "SELECT DISTINCT agent.user FROM agent \
+     WHERE agent.user >= ?1 AND agent.user < ?2 ORDER BY agent.user LIMIT ?3";
 
 /// Names of a selection that are read; more would fill a screen.
 #[cfg(feature = "cli")]
@@ -72,6 +75,7 @@ pub(crate) enum NameOf {
     Dataset,
     Parameters,
     Pin,
+    User,
 }
 
 impl NameOf {
@@ -81,6 +85,7 @@ impl NameOf {
             Self::Dataset => DATASETS,
             Self::Parameters => PARAMETERS,
             Self::Pin => PINS,
+            Self::User => USERS,
         }
     }
 }
@@ -134,7 +139,7 @@ impl Catalog {
         let (column, by_id, in_order) = match of {
             NameOf::Dataset => ("dataset_id", DATASET, DATASETS_IN_ORDER),
             NameOf::Parameters => ("parameters_id", TEXT, PARAMETERS_IN_ORDER),
-            NameOf::Run | NameOf::Pin => return self.names(of, start),
+            NameOf::Run | NameOf::Pin | NameOf::User => return self.names(of, start),
         };
         let ids: Vec<i64> = self.listed(&selected(column, filter, now))?;
         let ids: BTreeSet<i64> = ids.into_iter().collect();
@@ -279,7 +284,7 @@ impl Catalog {
                 "parameters.text",
                 "JOIN parameters ON parameters.id = a.parameters_id",
             ),
-            NameOf::Run | NameOf::Pin => return self.names(of, ""),
+            NameOf::Run | NameOf::Pin | NameOf::User => return self.names(of, ""),
         };
         let mut query = Query {
             sql: format!(

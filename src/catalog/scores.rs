@@ -301,6 +301,21 @@ impl Catalog {
         })
     }
 
+    /// Whether there is any score that a query selects.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if it cannot be read.
+    pub(crate) fn has_scores(&self, query: &ScoreQuery<'_>) -> Result<bool, CatalogError> {
+        let mut is_any = false;
+        self.read_with(|connection| {
+            self.run_query(connection, &listing(query), |_| {
+                is_any = true;
+                Ok::<_, CatalogError>(ControlFlow::Break(()))
+            })
+        })?;
+        Ok(is_any)
+    }
+
     /// Gives the best scores of what a filter names: of runs, iterations, datasets and parameters.
     /// Runs and iterations without a score that is a number have none.
     ///

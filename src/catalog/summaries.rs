@@ -103,6 +103,15 @@ impl<R: Summary> FromStr for SummaryKey<R> {
 }
 
 impl<R: Summary> SummaryKey<R> {
+    /// The metric, if rows are sorted by a score.
+    #[must_use]
+    pub fn metric(&self) -> Option<&str> {
+        match &self.by {
+            By::Value(_) => None,
+            By::Score(metric) => Some(metric.name()),
+        }
+    }
+
     fn value<'a>(&self, row: &'a R) -> Option<Value<'a>> {
         match &self.by {
             By::Value(index) => R::VALUES.get(*index).and_then(|(_, read)| read(row)),

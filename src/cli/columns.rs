@@ -35,6 +35,9 @@ pub(super) trait Listed: Record {
     /// Parses the name of what rows are sorted by.
     fn key(text: &str) -> Result<Self::Key, String>;
 
+    /// The metric that rows are sorted by.
+    fn sorted_by(key: &Self::Key) -> Option<&str>;
+
     /// Parses the metric of a column, and gives it as [`Listed::score`] takes it.
     fn metric(text: &str) -> Result<String, String>;
 

@@ -307,6 +307,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::RecordOrScan => {
             "see what is recorded with: dalsegno list; or add what is on disk with: dalsegno scan"
         }
+        Hint::ListRun => "see what is recorded of it with: dalsegno list --run NAME",
         Hint::WriteFirst => "write the array first",
         Hint::SealWithoutComplete => {
             "write the missing chunks; if they hold only the fill value, seal without --complete"

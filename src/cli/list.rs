@@ -71,6 +71,13 @@ impl Listed for Artifact {
             .map_err(|error: ParseSortKeyError| error.to_string())
     }
 
+    fn sorted_by(key: &SortKey) -> Option<&str> {
+        match key {
+            SortKey::Score(metric) => Some(metric),
+            _ => None,
+        }
+    }
+
     fn metric(text: &str) -> Result<String, String> {
         // One artifact has one score: its direction says nothing.
         Ok(without_direction(text).to_owned())

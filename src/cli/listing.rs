@@ -1,6 +1,7 @@
 //! What `list`, `runs` and `iterations` share: their flags for columns, order and limit, and the
 //! total.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use clap::Args;
@@ -17,8 +18,7 @@ use super::selection::Asked;
 use crate::catalog::{ParseSummaryKeyError, Summary, SummaryKey, SummaryOptions};
 use crate::error::Result as LibraryResult;
 use crate::model::clock::Timestamp;
-use crate::model::filter::Filter;
-use crate::model::nearest::nearest;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::order::Order;
 use crate::model::size::{ByteCount, Total};
 use crate::registry::Registry;
@@ -139,20 +139,15 @@ impl<R: Listed> Shape<R> {
         context.say_nothing(registry, (asked, filter), format, (written, nothing))
     }
 
-    /// Warns of metrics in columns of which the registry has no score.
+    /// Warns of metrics in columns and in the order of which the registry has no score.
     fn say_unknown_metrics(&self, context: &Context, registry: &Registry) -> Result<(), Failure> {
-        let metrics = self.metrics();
-        if metrics.is_empty() {
-            return Ok(());
-        }
-        let known = registry.metrics()?;
-        let names = metrics.iter().map(|metric| without_direction(metric));
-        for name in names.filter(|name| !known.iter().any(|known| known == name)) {
-            let advice = match nearest(name, known.iter().map(String::as_str)) {
-                Some(nearest) => format!("; did you mean {nearest:?}?"),
-                None => String::new(),
-            };
-            context.warn(&format!("no score {name:?} is recorded{advice}"));
+        let shown = self.metrics();
+        let shown = shown.iter().map(|metric| without_direction(metric));
+        let sorted = self.sort.as_ref().and_then(R::sorted_by);
+        let metrics: BTreeSet<&str> = shown.chain(sorted).collect();
+        let metrics: Vec<Pattern> = metrics.into_iter().map(Pattern::from).collect();
+        for unmatched in registry.unmatched_metrics(&metrics)? {
+            context.warn(&unmatched.to_string());
         }
         Ok(())
     }
@@ -209,6 +204,10 @@ impl<R: SumRow> Listed for R {
     fn key(text: &str) -> Result<SummaryKey<R>, String> {
         text.parse()
             .map_err(|error: ParseSummaryKeyError| error.to_string())
+    }
+
+    fn sorted_by(key: &SummaryKey<R>) -> Option<&str> {
+        key.metric()
     }
 
     fn metric(text: &str) -> Result<String, String> {

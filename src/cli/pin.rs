@@ -58,6 +58,12 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         context.say_unmatched(&registry, filter)?;
     }
     let change = change?;
+    if let (PinSelection::Filter(filter), 0) = (&target, change.artifacts)
+        // A range without an end is of what is to come; other iterations may be mistyped.
+        && filter.iterations.iter().all(|range| range.last.is_some())
+    {
+        context.say_unmatched(&registry, filter)?;
+    }
     let later = if change.scopes.is_empty() {
         String::new()
     } else {

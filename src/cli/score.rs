@@ -15,6 +15,7 @@ use super::render::{
     self, Align, Column, Record, Rows, count, number, or_dash, or_empty, shell_word,
 };
 use crate::catalog::ScoreQuery;
+use crate::error::Error;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
@@ -133,12 +134,14 @@ impl Record for ScoreReport<'_> {
 
 /// Whether an unknown name is one of a score.
 fn is_of(unknown: &UnknownName, score: &Score) -> bool {
+    // The library names the part by the flag's own word; a score has no other names.
     let name = match unknown.part {
-        // The library names the part by the flag's own word; a score has no other names.
-        "dataset" => score.dataset.as_ref().map(|name| name.as_str()),
-        _ => score.parameters.as_ref().map(|text| text.as_str()),
+        "run" => Some(score.run.to_string()),
+        "iteration" => Some(score.iteration.to_string()),
+        "dataset" => score.dataset.as_ref().map(ToString::to_string),
+        _ => score.parameters.as_ref().map(ToString::to_string),
     };
-    unknown.run == score.run && name == Some(unknown.name.as_str())
+    unknown.run == score.run && name.as_ref() == Some(&unknown.name)
 }
 
 /// Says that a run does not have a name, and which one may be meant.
@@ -146,8 +149,46 @@ fn lacks(unknown: &UnknownName) -> String {
     let UnknownName {
         run, part, name, ..
     } = unknown;
-    let nearest = did_you_mean(unknown.nearest.as_deref());
-    format!("run {run} has no {part} {name}{nearest}")
+    let nearest = unknown.nearest.as_deref();
+    if *part == "iteration" {
+        let near = nearest.map(|nearest| format!("; iterations near {name}: {nearest}"));
+        let near = near.unwrap_or_default();
+        return format!("no artifact is recorded for run {run}, iteration {name}{near}");
+    }
+    format!("run {run} has no {part} {name}{}", did_you_mean(nearest))
+}
+
+/// Warns of names in scores, after they were recorded: artifacts may be recorded after their scores.
+fn warn_unknown(
+    context: &Context,
+    registry: &Registry,
+    unknown: &[UnknownName],
+) -> Result<(), Failure> {
+    let of = |parts: &[&str]| -> Vec<&UnknownName> {
+        let is_of = |one: &&UnknownName| parts.contains(&one.part);
+        unknown.iter().filter(is_of).collect()
+    };
+    let [runs, iterations, names] =
+        [&["run"][..], &["iteration"], &["dataset", "parameters"]].map(of);
+    if !runs.is_empty() {
+        let named = runs.iter().take(MOST_NAMES).map(|one| one.name.as_str());
+        context.say_unmatched(registry, &Filter::default().runs(named))?;
+    }
+    for (some, noun) in [
+        (runs, "other run"),
+        (iterations, "other iteration"),
+        (names, "other name"),
+    ] {
+        let is_said = |one: &&&UnknownName| one.part != "run";
+        for one in some.iter().take(MOST_NAMES).filter(is_said) {
+            context.warn(&lacks(one));
+        }
+        if some.len() > MOST_NAMES {
+            let more = count(some.len() - MOST_NAMES, noun);
+            context.warn(&format!("and of {more} nothing is recorded"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
@@ -258,20 +299,14 @@ fn require_runs(
     scores: &[Score],
     undone: &str,
 ) -> Result<(), Failure> {
-    let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();
-    for run in &runs {
-        if registry.names_any(&of_run(run))? {
-            return Ok(());
-        }
+    match registry.require_scored_run(scores) {
+        Err(Error::NotRecorded { .. }) => {}
+        checked => return Ok(checked?),
     }
+    let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();
     let named = runs.into_iter().take(MOST_NAMES);
     let of = Filter::default().runs(named).kinds(Kind::ALL);
     Err(context.nothing_selected(registry, &of, undone)?)
-}
-
-/// All that is recorded of a run.
-fn of_run(run: &str) -> Filter {
-    Filter::default().runs([run]).kinds(Kind::ALL)
 }
 
 fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(), Failure> {
@@ -282,53 +317,12 @@ fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(),
     require_runs(context, &registry, scores, "no score was recorded")?;
     // One transaction, so a file is recorded whole or not at all. Scores of iterations that no
     // artifact has yet are recorded too: the arrays may be recorded after them.
-    let known = match registry.score(scores) {
-        Ok(known) => known,
-        Err(error) => {
-            let inbox = context.inbox_instead(error)?;
-            return note(context, &inbox, scores, format);
-        }
-    };
-    let unknown = scores.iter().zip(&known).filter(|(_, known)| !**known);
-    let mut unknown: Vec<(&RunName, i64)> = unknown
-        .map(|(score, _)| (&score.run, score.iteration))
-        .collect();
-    // Scores of one iteration are next to each other, in a file too.
-    unknown.dedup();
-    for (run, iteration) in unknown.iter().take(MOST_NAMES) {
-        let of = Filter::default()
-            .runs([run.as_str()])
-            .iterations([IterationRange::from(*iteration)]);
-        let unmatched = registry.unmatched(&of)?.into_iter();
-        let near = unmatched
-            .filter(|unmatched| unmatched.part == "iteration")
-            .find_map(|unmatched| unmatched.nearest);
-        let near = near.map_or(String::new(), |near| {
-            format!("; iterations near {iteration}: {near}")
-        });
-        context.warn(&format!(
-            "no artifact is recorded for run {run}, iteration {iteration}{near}"
-        ));
+    if let Err(error) = registry.score(scores) {
+        let inbox = context.inbox_instead(error)?;
+        return note(context, &inbox, scores, format);
     }
-    // A run without any artifact may be a mistyped one.
-    let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();
-    if !unknown.is_empty() {
-        let of = Filter::default().runs(runs.into_iter().take(MOST_NAMES));
-        context.say_unmatched(&registry, &of)?;
-    }
-    if unknown.len() > MOST_NAMES {
-        let more = unknown.len() - MOST_NAMES;
-        context.warn(&format!("nor for {}", count(more, "other iteration")));
-    }
-    // Only a warning, and after the commit: the run may get these names later.
     let unknown = registry.unknown_names(scores)?;
-    for name in unknown.iter().take(MOST_NAMES) {
-        context.warn(&lacks(name));
-    }
-    if unknown.len() > MOST_NAMES {
-        let more = unknown.len() - MOST_NAMES;
-        context.warn(&format!("nor {}", count(more, "other name")));
-    }
+    warn_unknown(context, &registry, &unknown)?;
     context.say(&format!("recorded {}", count(scores.len(), "score")));
     context.purge_due(&registry);
     report(context, scores, format, |score| {
@@ -431,12 +425,19 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         command.run.as_deref().map_or("R".to_owned(), shell_word)
     );
     let written = rows.finish(&call)?;
-    for unmatched in registry.unmatched_metrics(&metrics)? {
-        context.warn(&unmatched.to_string());
-    }
     match written {
         // Of a run whose artifacts have gone, scores may be left.
-        0 => context.require_runs(&registry, &query.of, ""),
-        _ => Ok(()),
+        0 => {
+            for unmatched in registry.unmatched_metrics(&metrics)? {
+                context.warn(&unmatched.to_string());
+            }
+            context.require_runs(&registry, &query.of, "")
+        }
+        _ => {
+            for unmatched in registry.unmatched_scores(&query)? {
+                context.warn(&unmatched.to_string());
+            }
+            Ok(())
+        }
     }
 }

@@ -107,6 +107,8 @@ hints! {
     CorrectConfig = "correct-config",
     /// Record the artifact, or scan.
     RecordOrScan = "record-or-scan",
+    /// List what is recorded of the run.
+    ListRun = "list-run",
     /// Write the array first.
     WriteFirst = "write-first",
     /// Seal it without asking for every chunk.

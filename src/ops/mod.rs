@@ -22,6 +22,7 @@ pub(crate) mod restore;
 mod restored_rows;
 pub(crate) mod room;
 pub(crate) mod scan;
+pub(crate) mod scored;
 pub(crate) mod seal;
 #[cfg(feature = "cli")]
 pub(crate) mod seal_places;

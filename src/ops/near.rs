@@ -39,9 +39,13 @@ impl Near {
 
 /// The error for a target that the catalog does not have.
 pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> Error {
+    let is_run = match target {
+        Target::Path(path) => is_run(catalog, base, path),
+        Target::Key(_) | Target::Id(_) => false,
+    };
     let near = match target {
-        Target::Path(path) => near_path(catalog, base, path),
-        Target::Key(_) | Target::Id(_) => Near::default(),
+        Target::Path(path) if !is_run => near_path(catalog, base, path),
+        Target::Path(_) | Target::Key(_) | Target::Id(_) => Near::default(),
     };
     Error::NotRecorded {
         what: match target {
@@ -53,9 +57,31 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
             Target::Path(path) => Some(base.path().join(path)),
             Target::Key(_) | Target::Id(_) => None,
         },
+        is_run,
         level_of: level_of(catalog, base, target),
         nearest: near.path,
-        near_iterations: near.iterations,
+        near_iterations: near.iterations.map(String::into_boxed_str),
+    }
+}
+
+/// Whether a path is that of a run of which something is recorded. What cannot be read is no answer.
+pub(crate) fn is_run(catalog: &Catalog, base: &Base, path: &Path) -> bool {
+    let Ok(name) = relative(base, path) else {
+        return false;
+    };
+    let known = catalog.names(NameOf::Run, &name).unwrap_or_default();
+    known.contains(&name)
+}
+
+/// The error for a run of which nothing is recorded.
+pub(crate) fn run_not_recorded(catalog: &Catalog, run: &RunName) -> Error {
+    Error::NotRecorded {
+        what: format!("run {run}"),
+        path: None,
+        is_run: false,
+        level_of: None,
+        nearest: nearest_run(catalog, run),
+        near_iterations: None,
     }
 }
 

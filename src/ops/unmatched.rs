@@ -6,13 +6,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, CatalogError, NameOf, Selected};
+use crate::catalog::{Catalog, CatalogError, NameOf, ScoreQuery, Selected};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
-use crate::model::filter::{Filter, Pattern};
+use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::BasePath;
 use crate::model::nearest::{did_you_mean, nearest};
+use crate::model::operation::HistoryFilter;
 use crate::ops::near::{self, Near};
 use crate::ops::unscanned::{self, OnDisk};
 use crate::store::Base;
@@ -22,7 +23,7 @@ use crate::store::Base;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unmatched {
-    /// `run`, `path`, `dataset`, `parameters`, `iteration` or `metric`.
+    /// `run`, `path`, `dataset`, `parameters`, `iteration`, `metric` or `user`.
     pub part: &'static str,
     /// The name or pattern, as it was given.
     pub name: String,
@@ -35,6 +36,28 @@ pub struct Unmatched {
     pub near_iterations: Option<String>,
     /// Of a run: what its folder holds; none if there is no such folder.
     pub on_disk: Option<OnDisk>,
+}
+
+impl Unmatched {
+    fn new(part: &'static str, name: impl Into<String>) -> Self {
+        Self {
+            part,
+            name: name.into(),
+            emptied: false,
+            nearest: None,
+            near_iterations: None,
+            on_disk: None,
+        }
+    }
+
+    /// A name that is not among those that are known.
+    fn among(part: &'static str, name: &str, known: &[String]) -> Self {
+        let nearest = nearest(name, known.iter().map(String::as_str));
+        Self {
+            nearest: nearest.map(str::to_owned),
+            ..Self::new(part, name)
+        }
+    }
 }
 
 impl fmt::Display for Unmatched {
@@ -137,15 +160,13 @@ pub(crate) fn unmatched(
         }
         let emptied = !catalog.run_names(std::slice::from_ref(run))?.is_empty();
         found.push(Unmatched {
-            part: "run",
-            name: run.as_str().to_owned(),
             emptied,
             nearest: nearest_of(catalog, run, NameOf::Run, &[])?,
-            near_iterations: None,
             on_disk: match base {
                 Some(base) if !run.is_glob() => unscanned::on_disk(base, run.as_str())?,
                 _ => None,
             },
+            ..Unmatched::new("run", run.as_str())
         });
     }
     // Of unknown runs every dataset would be unknown.
@@ -166,12 +187,8 @@ pub(crate) fn unmatched(
             })?;
             if !is_known {
                 found.push(Unmatched {
-                    part,
-                    name: pattern.as_str().to_owned(),
-                    emptied: false,
                     nearest: nearest_of(catalog, pattern, of, &runs)?,
-                    near_iterations: None,
-                    on_disk: None,
+                    ..Unmatched::new(part, pattern.as_str())
                 });
             }
         }
@@ -189,12 +206,8 @@ pub(crate) fn unmatched(
             };
             let beside: Vec<String> = beside.iter().map(i64::to_string).collect();
             found.push(Unmatched {
-                part: "iteration",
-                name: range.to_string(),
-                emptied: false,
                 nearest: (!beside.is_empty()).then(|| beside.join(", ")),
-                near_iterations: None,
-                on_disk: None,
+                ..Unmatched::new("iteration", range.to_string())
             });
         }
     }
@@ -221,12 +234,10 @@ fn unmatched_path(
     // A path in a run whose name is mistyped is no name of a run.
     let is_path = in_run || near.path.as_ref().is_some_and(|path| !known.contains(path));
     Ok(Unmatched {
-        part: if is_path { "path" } else { "run" },
-        name: text.to_owned(),
-        emptied: false,
         nearest: near.path,
         near_iterations: near.iterations,
         on_disk,
+        ..Unmatched::new(if is_path { "path" } else { "run" }, text)
     })
 }
 
@@ -311,15 +322,63 @@ pub(crate) fn unmatched_metrics(
         let name = metric.as_str();
         !metric.is_glob() && !known.iter().any(|known| known == name)
     };
-    let unmatched = |metric: &Pattern| Unmatched {
-        part: "metric",
-        name: metric.as_str().to_owned(),
-        emptied: false,
-        nearest: nearest(metric.as_str(), known.iter().map(String::as_str)).map(str::to_owned),
-        near_iterations: None,
-        on_disk: None,
-    };
+    let unmatched = |metric: &Pattern| Unmatched::among("metric", metric.as_str(), &known);
     Ok(metrics.iter().filter(is_unknown).map(unmatched).collect())
+}
+
+/// Returns the names in a query of scores that neither a score nor anything recorded has, and the
+/// metrics that no score has.
+///
+/// # Errors
+/// As [`unmatched`].
+pub(crate) fn unmatched_scores(
+    catalog: &Catalog,
+    base: &Base,
+    query: &ScoreQuery<'_>,
+    now: Timestamp,
+) -> Result<Vec<Unmatched>, Error> {
+    let mut found = Vec::new();
+    for one in unmatched(catalog, Some(base), &query.of, now)? {
+        let of_runs = || Filter::default().runs(query.of.runs.iter().cloned());
+        let name = || [one.name.as_str()];
+        let named = match one.part {
+            "run" => Filter::default().runs(name()),
+            "dataset" => of_runs().datasets(name()),
+            "parameters" => of_runs().parameters(name()),
+            _ => of_runs().iterations(one.name.parse::<IterationRange>()),
+        };
+        // The scores of what was removed stay.
+        if !catalog.has_scores(&ScoreQuery::new(named))? {
+            found.push(one);
+        }
+    }
+    found.extend(unmatched_metrics(catalog, query.metrics)?);
+    Ok(found)
+}
+
+/// Returns the runs and users in a filter of the history that it does not know.
+///
+/// # Errors
+/// As [`unmatched`].
+pub(crate) fn unmatched_history(
+    catalog: &Catalog,
+    base: &Base,
+    filter: &HistoryFilter,
+    now: Timestamp,
+) -> Result<Vec<Unmatched>, Error> {
+    let of = Filter::default().runs(filter.runs.iter().cloned());
+    let mut found = match of.is_all() {
+        true => Vec::new(),
+        false => unmatched(catalog, Some(base), &of, now)?,
+    };
+    // The history knows what is gone.
+    found.retain(|one| !one.emptied);
+    if !filter.users.is_empty() {
+        let known = catalog.names(NameOf::User, "")?;
+        let users = filter.users.iter().filter(|user| !known.contains(user));
+        found.extend(users.map(|user| Unmatched::among("user", user, &known)));
+    }
+    Ok(found)
 }
 
 fn nearest_of(

@@ -280,10 +280,19 @@ impl Registry {
     /// Looks an artifact up; `None` if the catalog has no row for it.
     ///
     /// # Errors
-    /// [`Error::OutsideBase`] if a path is outside the base directory, [`Error::Catalog`] if the
-    /// catalog cannot be read.
+    /// [`Error::NotRecorded`] if a path is that of a run, or outside runs, where no artifact can be;
+    /// [`Error::OutsideBase`] if it is outside the base directory, [`Error::Catalog`] if the catalog
+    /// cannot be read.
     pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
-        target::find(&self.catalog, &self.base, target)
+        match target::find(&self.catalog, &self.base, target) {
+            Err(Error::Layout(_)) => Err(self.not_recorded(target)),
+            Ok(None) if self.is_run(target) => Err(self.not_recorded(target)),
+            found => found,
+        }
+    }
+
+    fn is_run(&self, target: &Target) -> bool {
+        matches!(target, Target::Path(path) if near::is_run(&self.catalog, &self.base, path))
     }
 
     /// Passes every artifact of a selection to `each`, until it breaks. The order is run,

@@ -7,8 +7,8 @@ use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
-use crate::model::score::{self, Score, UnknownName};
-use crate::ops::foreign;
+use crate::model::score::{Score, UnknownName};
+use crate::ops::{foreign, scored};
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,14 +176,25 @@ impl Registry {
         })
     }
 
-    /// Returns the datasets and parameters of scores that their runs do not have, each once, with
-    /// the most similar name of the run: such scores count for nothing and are probably mistyped.
-    /// Runs of which no array with an iteration is recorded are left out.
+    /// Refuses scores if nothing is recorded of any of their runs, which are probably mistyped.
+    /// [`Registry::score`] itself takes them: arrays may be recorded after their scores.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`] for the first run, with the most similar one; [`Error::Catalog`] if
+    /// the catalog cannot be read.
+    pub fn require_scored_run(&self, scores: &[Score]) -> Result<()> {
+        scored::require_run(&self.catalog, scores, self.clock.now())
+    }
+
+    /// Returns the names in scores of which nothing is recorded, each once, with the most similar
+    /// ones: runs, iterations of runs, and the datasets and parameters that runs do not have. Such
+    /// scores count for nothing and are probably mistyped. The datasets and parameters of runs of
+    /// which no array with an iteration is recorded are left out.
     ///
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn unknown_names(&self, scores: &[Score]) -> Result<Vec<UnknownName>> {
-        score::all_unknown(scores, |run| Ok(self.catalog.scored_names(run)?))
+        scored::unknown_names(&self.catalog, scores, self.clock.now())
     }
 
     /// Removes scores by metric, run, iteration, dataset and parameters, whatever their values.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Registry;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::model::name::RunName;
@@ -47,7 +47,7 @@ impl Registry {
     /// Returns removals that still need recovery or a purge. Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
+    /// [`Error`] if the trash or the catalog cannot be read.
     pub fn pending(&self) -> Result<Pending> {
         recover::pending(&self.catalog, &self.base, self.clock.now())
     }
@@ -57,7 +57,7 @@ impl Registry {
     /// not unlink what is due. Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
+    /// [`Error`] if the trash or the catalog cannot be read.
     pub fn left_alone(&self) -> Result<Vec<String>> {
         let mut sentences = self.folders_left_alone()?.sentences();
         sentences.extend(self.not_unlinkable()?);
@@ -76,16 +76,19 @@ impl Registry {
     /// own means every artifact in it.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if the target has no row.
+    /// [`Error::NotRecorded`] if the target has no row, or is the path of a run.
     pub fn to_remove(&self, target: &Target) -> Result<Vec<ArtifactToRemove>> {
-        remove::artifacts_of_target(&self.catalog, &self.base, target)
+        match remove::artifacts_of_target(&self.catalog, &self.base, target) {
+            Err(Error::Layout(_)) => Err(self.not_recorded(target)),
+            found => found,
+        }
     }
 
     /// Returns what a removal of a path takes: as [`to_remove`](Self::to_remove), and of a run or of
     /// another folder what a filter with this path in [`Filter::below`] selects.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded there; and as
+    /// [`Error::NotRecorded`] if nothing is recorded there; and as
     /// [`base_path`](Self::base_path).
     pub fn to_remove_at(&self, path: impl AsRef<Path>) -> Result<Vec<ArtifactToRemove>> {
         let now = self.clock.now();
@@ -96,8 +99,8 @@ impl Registry {
     /// its kind. If the filter asks for age, looks at the data: what was written since stays.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read,
-    /// [`Error::Unreadable`](crate::Error::Unreadable) if data cannot be read whose age decides.
+    /// [`Error::Catalog`] if the catalog cannot be read,
+    /// [`Error::Unreadable`] if data cannot be read whose age decides.
     pub fn to_remove_selected(&self, filter: &Filter) -> Result<Vec<ArtifactToRemove>> {
         remove::artifacts_of_filter(&self.catalog, &self.base, filter, self.clock.now())
     }
@@ -105,7 +108,7 @@ impl Registry {
     /// Decides what a removal of these artifacts moves. Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
+    /// [`Error`] if something that the decision depends on cannot be read.
     pub fn plan_removal(&self, chosen: Vec<ArtifactToRemove>) -> Result<RemovalPlan> {
         remove::plan(
             &self.catalog,
@@ -141,9 +144,9 @@ impl Registry {
     /// one of its artifacts.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded of the run,
-    /// [`Error::Nested`](crate::Error::Nested) if another run lies in its folder,
-    /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
+    /// [`Error::NotRecorded`] if nothing is recorded of the run,
+    /// [`Error::Nested`] if another run lies in its folder,
+    /// [`Error`] if something that the decision depends on cannot be read.
     pub fn plan_run_removal(&self, run: &RunName) -> Result<RemovalPlan> {
         remove::plan_run(&self.catalog, &self.base, run, &Silent)
     }
@@ -153,7 +156,7 @@ impl Registry {
     /// Reads each folder that no artifact has. What cannot be read leaves its item uncounted.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled) if the monitor cancels.
+    /// [`Error::Cancelled`] if the monitor cancels.
     pub fn count_others(&self, plan: &mut RemovalPlan, monitor: &dyn Monitor) -> Result<()> {
         remove::count_others(&self.base, plan, monitor)
     }
@@ -166,7 +169,7 @@ impl Registry {
     /// Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if a best link or the catalog cannot be read.
+    /// [`Error`] if a best link or the catalog cannot be read.
     pub fn protected(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
         let protected = remove::protected(&self.removing(&Silent), plan, options)?;
         let skipped = protected.iter();
@@ -210,7 +213,7 @@ impl Registry {
     /// says so.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if anything cannot be removed, except what `keep_going` leaves out,
+    /// [`Error`] if anything cannot be removed, except what `keep_going` leaves out,
     /// or the monitor cancels before everything has moved; then everything is as before. Also if
     /// the backup finds the catalog damaged.
     pub fn remove_planned(
@@ -262,7 +265,7 @@ impl Registry {
     /// Removes an artifact: row and data, in one transaction.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`](crate::Error::NotRecorded), and as [`Registry::remove_planned`].
+    /// [`Error::NotRecorded`], and as [`Registry::remove_planned`].
     pub fn remove_target(
         &self,
         target: &Target,
@@ -283,7 +286,7 @@ impl Registry {
     /// Returns the removals whose data is in the trash, oldest first.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn trash(&self) -> Result<Vec<Removal>> {
         trash::removals(&self.catalog)
     }
@@ -291,7 +294,7 @@ impl Registry {
     /// Returns the bytes on disk of what is in the trash, as far as they were counted.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn trash_bytes(&self) -> Result<ByteCount> {
         Ok(self.catalog.trash_bytes()?)
     }
@@ -302,7 +305,7 @@ impl Registry {
     /// cannot be read, or that has over 100,000 artifacts.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the catalog cannot be read, or the monitor cancels.
+    /// [`Error`] if the catalog cannot be read, or the monitor cancels.
     pub fn trash_others(
         &self,
         monitor: &dyn Monitor,
@@ -313,7 +316,7 @@ impl Registry {
     /// Returns a removal in any state; `None` if there is no removal with this id.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn removal(&self, id: &RemovalId) -> Result<Option<Removal>> {
         Ok(self.catalog.removal(id)?)
     }
@@ -321,7 +324,7 @@ impl Registry {
     /// Returns what [`Registry::restore`] would restore. Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) with code `no-removal`, `not-restorable` or `not-in-trash`.
+    /// [`Error`] with code `no-removal`, `not-restorable` or `not-in-trash`.
     pub fn restorable(&self, target: &RestoreTarget) -> Result<Vec<RemovedArtifact>> {
         restore::restorable(&self.catalog, &self.base, target, self.clock.now())
     }
@@ -355,7 +358,7 @@ impl Registry {
     /// so, the rest of the trash is as before, and the report names both.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the trash cannot be read or the catalog fails.
+    /// [`Error`] if the trash cannot be read or the catalog fails.
     pub fn empty_trash(
         &self,
         older_than: Option<Duration>,
@@ -369,7 +372,7 @@ impl Registry {
     /// Purges removals that are in the trash, and leaves the rest of it.
     ///
     /// # Errors
-    /// [`Error::NoRemoval`](crate::Error::NoRemoval) if one is not in the trash; nothing is purged
+    /// [`Error::NoRemoval`] if one is not in the trash; nothing is purged
     /// then. And as [`Registry::empty_trash`].
     pub fn purge_removals(
         &self,

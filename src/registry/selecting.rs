@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use super::Registry;
 #[cfg(feature = "cli")]
 use crate::catalog::NameOf;
+use crate::catalog::ScoreQuery;
 use crate::error::Result;
 use crate::model::artifact::Artifact;
 use crate::model::filter::{Filter, Pattern};
 #[cfg(feature = "cli")]
 use crate::model::key::Kind;
 use crate::model::name::BasePath;
+use crate::model::operation::HistoryFilter;
 #[cfg(feature = "cli")]
 use crate::model::progress::Monitor;
 #[cfg(feature = "cli")]
@@ -86,6 +88,23 @@ impl Registry {
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn unmatched_metrics(&self, metrics: &[Pattern]) -> Result<Vec<Unmatched>> {
         unmatched::unmatched_metrics(&self.catalog, metrics)
+    }
+
+    /// Returns the names in a query of scores that neither a score nor anything recorded has, and the
+    /// metrics that no score has.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn unmatched_scores(&self, query: &ScoreQuery<'_>) -> Result<Vec<Unmatched>> {
+        unmatched::unmatched_scores(&self.catalog, &self.base, query, self.clock.now())
+    }
+
+    /// Returns the runs and users in a filter of the history that it does not know.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn unmatched_history(&self, filter: &HistoryFilter) -> Result<Vec<Unmatched>> {
+        unmatched::unmatched_history(&self.catalog, &self.base, filter, self.clock.now())
     }
 
     /// Names that begin with a text, sorted, at most some thousands.

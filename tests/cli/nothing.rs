@@ -29,6 +29,25 @@ fn a_selection_that_matches_nothing_names_the_nearest() {
 }
 
 #[test]
+fn a_name_beside_known_ones_and_one_to_sort_by_is_named_too() {
+    let world = World::scanned();
+    world.transcript("score --run er --iteration 500 voi_split=0.5 --quiet");
+    let text = world.transcript(
+        "history --run er --run mitoo --action pin
+        history --user nobody-at-all
+        score --run mitoo
+        score --run er --dataset corp1
+        score --iteration 501
+        list --run er --iteration 500 --sort score:voi_spilt --columns run,iteration,kind
+        runs --run er --sort score:voi_spilt:min --columns run
+        pin figure-5 --run er --iteration 501 --reason later
+        unpin figure-5 --run mito
+        gc --run er --keep-last 1 --explain er",
+    );
+    assert_transcript!("nothing_beside", text);
+}
+
+#[test]
 fn a_change_of_nothing_fails_and_says_why() {
     let world = World::scanned();
     world.transcript("pin figure-3 --run er --reason plots --quiet");

@@ -139,7 +139,7 @@ fn a_column_of_a_score_that_is_not_recorded_is_said() {
         "runs --columns run,score:voj:min",
     ] {
         let text = world.transcript(call);
-        let warning = "no score \"voj\" is recorded; did you mean \"voi\"?";
+        let warning = "no metric \"voj\"; did you mean \"voi\"?";
         assert!(text.contains(warning), "{call}: {text}");
     }
     let text =

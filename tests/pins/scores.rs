@@ -136,9 +136,80 @@ fn names_that_a_run_has_not_are_told_with_the_nearest() {
     assert_eq!(
         found,
         [
+            ("iteration", "1", None),
             ("dataset", "crop7", Some("ds_crop7")),
             ("dataset", "other", None),
             ("parameters", "threshold_12", Some("threshold_127")),
+            ("run", "unknown", None),
+        ]
+    );
+}
+
+#[test]
+fn runs_and_iterations_of_scores_that_are_not_recorded_are_named() {
+    let (_folder, registry) = base();
+    for iteration in [1000, 2000] {
+        let path = format!("affinities/validation.zarr/{iteration}/d/prediction");
+        registry.record(&key(&path)).unwrap();
+    }
+    let voi = |run, iteration| score(run, iteration, None, "voi", 0.5);
+    let (known, mistyped) = (voi("affinities", 1100), voi("affinites", 1000));
+    registry
+        .require_scored_run(&[mistyped.clone(), known.clone()])
+        .unwrap();
+    registry.require_scored_run(&[]).unwrap();
+    let refused = registry.require_scored_run(std::slice::from_ref(&mistyped));
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "not-recorded");
+    let says = "run affinites is not recorded; did you mean \"affinities\"?";
+    assert_eq!(refused.to_string(), says);
+    let unknown = registry.unknown_names(&[known, mistyped]).unwrap();
+    let unknown: Vec<_> = unknown
+        .iter()
+        .map(|one| (one.part, one.name.as_str(), one.nearest.as_deref()))
+        .collect();
+    assert_eq!(
+        unknown,
+        [
+            ("run", "affinites", Some("affinities")),
+            ("iteration", "1100", Some("1000, 2000")),
+        ]
+    );
+}
+
+#[test]
+fn a_query_of_scores_names_what_neither_a_score_nor_an_artifact_has() {
+    let (_folder, registry) = base();
+    registry
+        .record(&key("a/validation.zarr/1/ds_crop7/prediction"))
+        .unwrap();
+    // Nothing is recorded of b, as after a removal.
+    let scores = [
+        score("a", 1, None, "voi_split", 0.5),
+        score("b", 9, Some("old"), "voi_split", 0.5),
+    ];
+    registry.score(&scores).unwrap();
+    let named = |of: Filter, metrics: &[&str]| -> Vec<String> {
+        let metrics: Vec<Pattern> = metrics.iter().map(|name| (*name).into()).collect();
+        let query = ScoreQuery::new(of).metrics(&metrics);
+        let unmatched = registry.unmatched_scores(&query).unwrap();
+        unmatched.iter().map(ToString::to_string).collect()
+    };
+    let none: [&str; 0] = [];
+    let of = |runs: &[&str]| Filter::default().runs(runs.iter().copied());
+    assert_eq!(named(of(&["a", "b"]), &["voi_split", "v*"]), none);
+    assert_eq!(named(of(&["b"]).iterations([9.into()]), &[]), none);
+    assert_eq!(named(of(&["b"]).datasets(["old"]), &[]), none);
+    assert_eq!(named(of(&["a", "c"]), &[]), ["no run \"c\""]);
+    assert_eq!(
+        named(
+            of(&["a"]).datasets(["crop7"]).iterations([3.into()]),
+            &["voi_spilt"]
+        ),
+        [
+            "no dataset \"crop7\"; did you mean \"ds_crop7\"?",
+            "no iteration 3; iterations near 3: 1",
+            "no metric \"voi_spilt\"; did you mean \"voi_split\"?",
         ]
     );
 }

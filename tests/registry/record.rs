@@ -6,7 +6,7 @@ use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry, Target};
+use dalsegno::{ArrayStore, Hint, LocalArrayIdentifier, Options, Registry, Target};
 
 use crate::common::{NOW, create, write_array};
 use crate::{code, count, key, misread};
@@ -188,13 +188,23 @@ fn an_artifact_is_found_by_key_path_and_number() {
         ("/elsewhere/r/validation.zarr", "outside-base"),
         ("../r/validation.zarr", "name-dot-dot"),
         ("", "name-empty"),
-        ("run 1", "layout-no-container"),
+        ("run 1", "not-recorded"),
+        ("run 7", "not-recorded"),
     ] {
         let result = registry.get(&Target::Path(path.into()));
         assert_eq!(code(result), Some(expected), "{path}");
     }
     let base_itself = registry.get(&Target::Path(base.path().to_owned()));
     assert_eq!(code(base_itself), Some("name-empty"));
+    let run = Target::Path(base.path().join("run 1"));
+    let error = registry.get(&run).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("run 1 is a run, and no artifact")
+    );
+    assert_eq!(error.hint(), Some(Hint::ListRun));
+    assert_eq!(code(registry.to_remove(&run)), Some("not-recorded"));
 }
 
 #[test]

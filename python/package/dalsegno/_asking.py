@@ -79,6 +79,7 @@ class Asking(Core):
         # Rows are read later; this raises for a wrong argument in this call.
         self._native.check(self._selection(selection), sort)
         wanted = self._refreshed(selection, refresh)
+        self._sorted(sort)
         if sort is not None:
             return Listing(
                 [""],
@@ -119,7 +120,9 @@ class Asking(Core):
         """
         shape = _shape(sort, reverse, limit)
         wanted = self._refreshed(selection, refresh)
-        return rows(Iteration, self._native.iterations(wanted, *shape))
+        found = self._native.iterations(wanted, *shape)
+        self._sorted(sort)
+        return rows(Iteration, found)
 
     @arguments.selecting
     def runs(
@@ -142,7 +145,9 @@ class Asking(Core):
         """
         shape = _shape(sort, reverse, limit)
         wanted = self._refreshed(selection, refresh)
-        return rows(Run, self._native.runs(wanted, *shape))
+        found = self._native.runs(wanted, *shape)
+        self._sorted(sort)
+        return rows(Run, found)
 
     @arguments.selecting
     def du(
@@ -185,7 +190,7 @@ class Asking(Core):
         self._native.require_here()
         wanted = self._selection(selection)
         found = self._look(wanted, all, measure, progress)
-        self._matched(wanted, stacklevel=3)
+        self._matched(wanted)
         return found
 
     def _look(
@@ -223,7 +228,7 @@ class Asking(Core):
         with reporting(progress) as report:
             found = self._native.scan(wanted, measure, number, report)
         if run is not None:
-            self._matched(wanted, stacklevel=3)
+            self._matched(wanted)
         reworded(found["notices"])
         scanned = build(Scanned, found)
         if scanned.likely_base is not None:
@@ -270,7 +275,7 @@ class Asking(Core):
         with reporting(progress) as report:
             found, repaired = self._native.verify(wanted, how, report)
         if not (found["rows"] or found["findings"]):
-            self._matched(wanted, stacklevel=3)
+            self._matched(wanted)
         reworded(found["findings"])
         keeper = self._native.keeper
         if keeper is not None:

@@ -11,8 +11,8 @@ from ._arguments import Age, Iterations, Keep, Text
 from ._core import Core
 from ._hints import in_python
 from ._progress import Wanted, reporting
-from ._showing import MOST, counted, of_values, size
-from .values import GcReport, PlanLine, Sum, build, build_all
+from ._showing import MOST, Rows, counted, of_values, printable, size
+from .values import GcReport, PlanLine, Sum, build, rows
 
 
 class Plan:
@@ -33,19 +33,19 @@ class Plan:
         return self._native.policy
 
     @property
-    def lines(self) -> Tuple[PlanLine, ...]:
+    def lines(self) -> Rows[PlanLine]:
         """A line for each artifact, ordered by run, kind, dataset, iteration, parameters."""
-        return tuple(_lines(self._native.lines()))
+        return _lines(self._native.lines())
 
     @property
-    def removed(self) -> Tuple[PlanLine, ...]:
+    def removed(self) -> Rows[PlanLine]:
         """The lines of what goes."""
-        return tuple(line for line in self.lines if line.removed)
+        return Rows("PlanLine", (line for line in self.lines if line.removed))
 
     @property
-    def kept(self) -> Tuple[PlanLine, ...]:
+    def kept(self) -> Rows[PlanLine]:
         """The lines of what stays."""
-        return tuple(line for line in self.lines if not line.removed)
+        return Rows("PlanLine", (line for line in self.lines if not line.removed))
 
     @property
     def total_removed(self) -> Sum:
@@ -78,14 +78,11 @@ class Plan:
         :meth:`Registry.apply` carry out, even days later: artifacts that changed since stay."""
         return self._native.text()
 
-    def __repr__(self) -> str:
-        gone, stays = self.total_removed.artifacts, self.total_kept.artifacts
-        return f"<Plan {self.id}: {gone} go, {stays} stay>"
-
-    def _repr_html_(self) -> str:
+    def _shown(self) -> Tuple[Rows[PlanLine], List[str]]:
+        """Its first lines, what goes first, and what it is in words."""
         gone, stays = self.total_removed, self.total_kept
         words = [
-            f"{counted(gone.artifacts, 'artifact goes', 'artifacts go')} "
+            f"plan {self.id}: {counted(gone.artifacts, 'artifact goes', 'artifacts go')} "
             f"({size(gone.disk_bytes, gone.uncounted)}), {stays.artifacts:,} "
             f"{'stays' if stays.artifacts == 1 else 'stay'}",
             f"rules: {self.policy}",
@@ -93,16 +90,23 @@ class Plan:
             *self.notices,
         ]
         lines = _lines(self._native.lines(MOST))
-        number = gone.artifacts + stays.artifacts
-        if number > len(lines):
+        if gone.artifacts + stays.artifacts > len(lines):
             words[0] += f"; {len(lines)} are shown, what goes first"
+        return lines, words
+
+    def __repr__(self) -> str:
+        lines, words = self._shown()
+        return of_values("PlanLine", lines, "\n".join(map(printable, words))).text()
+
+    def _repr_html_(self) -> str:
+        lines, words = self._shown()
         return of_values("PlanLine", lines, "; ".join(words)).html()
 
 
-def _lines(lines: List[Dict[str, Any]]) -> List[PlanLine]:
+def _lines(lines: List[Dict[str, Any]]) -> Rows[PlanLine]:
     for line in lines:
         line["reasons"] = [in_python(reason) for reason in line["reasons"]]
-    return build_all(PlanLine, lines)
+    return rows(PlanLine, lines)
 
 
 def _sum(fields: Dict[str, Any]) -> Sum:
@@ -215,7 +219,7 @@ class Collecting(Core):
             "words": ", ".join(words),
         }
         wanted = self._selection(asked)
-        self._matched(wanted, stacklevel=3)
+        self._matched(wanted)
         with reporting(progress) as report:
             return Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterable
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -12,6 +13,7 @@ from . import _native
 from . import _targets
 from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
+from ._showing import counted
 from .errors import CatalogElsewhereError, Error, NothingSelectedWarning
 
 logger = logging.getLogger("dalsegno")
@@ -122,15 +124,27 @@ class Core:
             with reporting(progress) as report:
                 gone = self._native.refresh_for(wanted, measure, report)
             if gone > 0:
-                arrays = "array is" if gone == 1 else "arrays are"
-                logger.warning("%d recorded %s gone; see them with verify()", gone, arrays)
-        self._matched(wanted)
+                arrays = counted(gone, "recorded array is", "recorded arrays are")
+                logger.warning("%s gone; see them with verify()", arrays)
+        self._warn_nothing(self._native.unmatched(wanted))
         return wanted
 
-    def _matched(self, wanted: Optional[Dict[str, Any]], *, stacklevel: int = 4) -> None:
+    def _sorted(self, sort: Optional[str]) -> None:
+        """Warns of a metric that rows are sorted by and no score has."""
+        if sort is not None and sort.startswith("score:"):
+            # Without the direction.
+            metric = sort.removeprefix("score:").removesuffix(":min").removesuffix(":max")
+            self._warn_nothing(self._native.unmatched(self._selection({}), [metric]))
+
+    def _matched(self, wanted: Optional[Dict[str, Any]]) -> None:
         """Warns of a selection that matches nothing, and of names in it that nothing has."""
-        for words in self._native.unmatched(wanted) if wanted is not None else ():
-            warnings.warn(words, NothingSelectedWarning, stacklevel=stacklevel)
+        if wanted is not None:
+            self._warn_nothing(self._native.unmatched(wanted))
+
+    def _warn_nothing(self, words: Iterable[str], *, stacklevel: int = 4) -> None:
+        """Warns in these words, where the method was called that called the caller of this."""
+        for one in words:
+            warnings.warn(one, NothingSelectedWarning, stacklevel=stacklevel)
 
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:
         wanted = _targets.target(target)

@@ -103,6 +103,7 @@ WORDS: dict[str, str] = {
     ),
     "correct-config": "correct the file; the documentation lists its keys",
     "record-or-scan": ("list what is recorded with list(), or adopt what is on disk with scan()"),
+    "list-run": "see what is recorded of it with list(run=...), and give one of these",
     "write-first": "write the array first",
     "seal-without-complete": (
         "write the missing chunks; if they hold only the fill value, seal without complete=True"

@@ -144,7 +144,7 @@ class Listing(Sequence[Artifact]):
             if left < self._length(run):
                 return self._rows(run)[left]
             left -= self._length(run)
-        raise IndexError(f"the listing has {len(self)} artifacts, and none at {number}")
+        raise IndexError(f"the listing has {len(self):,} artifacts, and none at {number}")
 
     def _slice(self, at: slice) -> List[Artifact]:
         start, stop, step = at.start or 0, at.stop, at.step or 1
@@ -286,7 +286,7 @@ class History(Sequence[Operation]):
         left = number + len(self) if number < 0 else number
         for row in islice(self._rows(), left, None) if left >= 0 else ():
             return build(Operation, row)
-        raise IndexError(f"the history has {len(self)} operations, and none at {number}")
+        raise IndexError(f"the history has {len(self):,} operations, and none at {number}")
 
     def to_dicts(self) -> List[Dict[str, Any]]:
         """Give them as dictionaries, as ``dalsegno history --json`` has them."""

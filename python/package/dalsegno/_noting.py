@@ -10,7 +10,7 @@ from . import _arguments as arguments
 from . import _targets
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
-from ._showing import Rows
+from ._showing import Rows, counted
 from ._targets import Named, Target
 from .errors import CatalogElsewhereError, PinBindsNothingError
 from .values import Pin, PinChange, Score, UnknownName, build, rows
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("dalsegno")
+
+_MOST_NAMES = 5
+"""Names in scores that are warned of one by one."""
 
 
 class Noting(Core):
@@ -53,10 +56,14 @@ class Noting(Core):
         self._native.require_here()
         wanted, named = self._asked(targets, selection)
         try:
-            return build(PinChange, self._native.pin(name, reason, wanted, named))
+            change = build(PinChange, self._native.pin(name, reason, wanted, named))
         except PinBindsNothingError:
-            self._matched(wanted, stacklevel=3)
+            self._matched(wanted)
             raise
+        if change.artifacts == 0 and all(scope.last is not None for scope in change.scopes):
+            # A range without an end is of what is to come; other iterations may be mistyped.
+            self._matched(wanted)
+        return change
 
     @arguments.selecting
     def unpin(
@@ -76,8 +83,9 @@ class Noting(Core):
         self._native.require_here()
         wanted, named = self._asked(targets, selection)
         change = build(PinChange, self._native.unpin(name, wanted, named))
-        if change.artifacts == 0:
-            self._matched(wanted, stacklevel=3)
+        if change.artifacts == 0 and not (change.scopes or change.whole):
+            words = self._native.unmatched(wanted) if wanted is not None else []
+            self._warn_nothing(words or [f"the pin {name} binds nothing of that"], stacklevel=3)
         return change
 
     def _asked(
@@ -109,14 +117,18 @@ class Noting(Core):
             values: Metrics and their values, such as ``{"voi": 0.4}``.
             metrics: The same as arguments: ``score("r", 1000, voi=0.4)``.
 
-        A dataset or parameters that the run does not have are a warning in the log, with the most
-        similar name; see :meth:`unknown_names`.
+        An iteration, dataset or parameters of which nothing is recorded are a warning in the log,
+        with the most similar ones; see :meth:`unknown_names`. The score is recorded all the same:
+        arrays may be recorded after their scores.
 
         On a host without the catalog the scores are noted for the host that has it.
 
         Returns:
             Whether anything is recorded at this run and iteration: if not, check their spelling.
             ``True`` for what is noted: only the host with the catalog knows.
+
+        Raises:
+            NotRecordedError: Nothing is recorded of the run; no score is recorded.
         """
         name, number = self._run(run), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
@@ -126,7 +138,11 @@ class Noting(Core):
 
     def score_many(self, scores: Iterable[Score]) -> List[bool]:
         """Note many scores in one transaction, all or none; says of each what :meth:`score`
-        does."""
+        does.
+
+        Raises:
+            NotRecordedError: Nothing is recorded of any of their runs; no score is recorded.
+        """
         return self._score([_score(score) for score in scores])
 
     def _score(
@@ -141,6 +157,8 @@ class Noting(Core):
             self._say_noted("scores are")
             return [True] * len(scores)
         try:
+            if warn:
+                self._native.require_scored_run(scores)
             known = self._native.score(scores)
         except CatalogElsewhereError as error:
             self._go_elsewhere(error)
@@ -150,7 +168,8 @@ class Noting(Core):
         return known
 
     def unknown_names(self, scores: Union[Score, Iterable[Score]]) -> List[UnknownName]:
-        """Give the datasets and parameters of scores that their runs do not have, each once."""
+        """Give the names in scores of which nothing is recorded, each once: runs, iterations, and
+        the datasets and parameters that their runs do not have."""
         chosen = [scores] if isinstance(scores, Score) else scores
         found = self._native.unknown_names([_score(score) for score in chosen])
         return [UnknownName(*name) for name in found]
@@ -158,14 +177,43 @@ class Noting(Core):
     def _warn(
         self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]
     ) -> None:
-        for run, part, name, nearest in self._native.unknown_names(scores):
+        unknown = self._native.unknown_names(scores)
+        for run, part, name, nearest in unknown[:_MOST_NAMES]:
             meant = f"; did you mean {nearest!r}?" if nearest is not None else ""
-            logger.warning("run %s has no %s %r%s", run, part, name, meant)
+            if part == "run":
+                logger.warning("nothing is recorded of run %s%s", run, meant)
+            elif part == "iteration":
+                near = f"; iterations near {name}: {nearest}" if nearest is not None else ""
+                logger.warning("nothing is recorded of run %s, iteration %s%s", run, name, near)
+            else:
+                logger.warning("run %s has no %s %r%s", run, part, name, meant)
+        if len(unknown) > _MOST_NAMES:
+            more = len(unknown) - _MOST_NAMES
+            logger.warning(
+                "nor of %s in these scores; see unknown_names()",
+                counted(more, "other name", "other names"),
+            )
 
     def unscore(self, scores: Union[Score, Iterable[Score]]) -> int:
-        """Take scores away, whatever their values; gives the number of those that were there."""
+        """Take scores away, whatever their values; gives the number of those that were there, and
+        warns if that is not all of them.
+
+        Raises:
+            NotRecordedError: None was there, and nothing is recorded of any of their runs.
+        """
         chosen = [scores] if isinstance(scores, Score) else scores
-        return self._native.unscore([_score(score) for score in chosen])
+        given = [_score(score) for score in chosen]
+        gone = self._native.unscore(given)
+        if gone == 0:
+            self._native.require_scored_run(given)
+        if gone < len(given):
+            missing = counted(len(given) - gone, "of these scores is", "of these scores are")
+            words = [f"{missing} not recorded"]
+            words += self._native.unmatched(
+                self._selection({}), list(dict.fromkeys(one[4] for one in given))
+            )
+            self._warn_nothing(words, stacklevel=3)
+        return gone
 
     def scores(
         self,
@@ -179,7 +227,13 @@ class Noting(Core):
         """Give scores, in the order run, iteration, dataset, parameters, metric."""
         asked = {"run": run, "iteration": iteration, "dataset": dataset, "parameters": parameters}
         wanted = self._selection(asked)
-        found = self._native.scores(wanted, arguments.texts(metric, "a metric"))
+        metrics = arguments.texts(metric, "a metric")
+        found = self._native.scores(wanted, metrics)
+        if metrics or arguments.given(asked):
+            words = self._native.unmatched_scores(wanted, metrics)
+            if not (words or found):
+                words = ["no recorded score matches the selection"]
+            self._warn_nothing(words, stacklevel=3)
         return Rows("Score", (Score(*values) for values in found))
 
 

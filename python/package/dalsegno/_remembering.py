@@ -29,7 +29,8 @@ class Remembering(Core):
         path: Optional[Target] = None,
         limit: Optional[int] = None,
     ) -> History:
-        """Give what was done, the newest first; see :class:`History`.
+        """Give what was done, the newest first; see :class:`History`. Warns of runs, users and
+        paths that the history does not know.
 
         Args:
             action: Such as ``remove``; the words of the command line.
@@ -53,15 +54,22 @@ class Remembering(Core):
         def read(before: Optional[int], most: int) -> List[Dict[str, Any]]:
             return self._native.history({**which, "before": before, "limit": most})
 
-        return History(read, limit)
+        found = History(read, limit)
+        if run is not None or user is not None or path is not None:
+            words = self._native.unmatched_history({**which, "before": None, "limit": None})
+            self._warn_nothing(words, stacklevel=3)
+        return found
 
-    def operation(self, id: int) -> Tuple[Operation, Tuple[Image, ...]]:
+    def operation(self, id: Union[int, Operation]) -> Tuple[Operation, Tuple[Image, ...]]:
         """Give an operation, and each artifact as it was before and after.
+
+        Args:
+            id: Its number, or what :meth:`history` gave.
 
         Raises:
             NoOperationError: No operation has this number.
         """
-        operation, images = self._native.operation(id)
+        operation, images = self._native.operation(_number(id))
         return build(Operation, operation), tuple(Image(side, row) for side, row in images)
 
     def check_history(self, noted: Optional[str] = None) -> Chain:
@@ -80,5 +88,14 @@ class Remembering(Core):
             ChangedSinceOperationError: What it did was changed since.
         """
         self._native.require_here()
-        number = operation.id if isinstance(operation, Operation) else operation
-        return build(Undone, self._native.undo(None if number == "last" else number))
+        number = None if operation == "last" else _number(operation)
+        return build(Undone, self._native.undo(number))
+
+
+def _number(operation: Union[int, Operation]) -> int:
+    """The number of an operation."""
+    if isinstance(operation, Operation):
+        return operation.id
+    if isinstance(operation, bool) or not isinstance(operation, int):
+        raise TypeError(f"an operation is named by its number, as in history(), not {operation!r}")
+    return operation

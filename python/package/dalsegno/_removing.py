@@ -85,7 +85,7 @@ class Removing(Asking, Noting):
         }
         chosen = None if targets is None else _targets.named(targets)
         wanted = self._selection(selection) if targets is None else None
-        self._matched(wanted, stacklevel=3)
+        self._matched(wanted)
         with reporting(progress) as report:
             return build(Removed, self._native.remove(chosen, wanted, None, how, report))
 
@@ -200,10 +200,12 @@ class Removing(Asking, Noting):
         }
         if dataset is not None:
             asked["dataset"] = dataset
-        outputs = [row for row in self.list(refresh=refresh, **asked) if row.state == "present"]
+        found = self._native.select(self._refreshed(asked, refresh))
+        outputs = [row for row in found if row.state == "present"]
         if metric is not None:
             # Of every dataset: a score without one is of all of them.
-            scores = self.scores(run=asked["run"], iteration=asked["iteration"])
+            of_all = self._selection({"run": asked["run"], "iteration": asked["iteration"]})
+            scores = [Score(*values) for values in self._native.scores(of_all, [])]
             stays = _best_by(outputs, scores, metric)
             words = f"the best by {metric}"
         else:
@@ -215,7 +217,7 @@ class Removing(Asking, Noting):
             if any(row in stays for row in of_dataset):
                 going += [row for row in of_dataset if row not in stays]
         if not stays:
-            raise LookupError(f"none of {len(outputs)} outputs is known as the best; all stay")
+            raise LookupError(f"none of {len(outputs):,} outputs is known as the best; all stay")
         why = reason or f"all outputs of iteration {asked['iteration']} but {words}"
         return self.remove(going, reason=why, keep=keep)
 
@@ -235,8 +237,8 @@ class Removing(Asking, Noting):
         overwritten; the rest stays in the trash and is in ``skipped``.
 
         Args:
-            removal: Everything that a removal took: its id, or what ``remove`` or ``apply`` gave.
-                An artifact, an identifier or a :class:`~pathlib.Path` is taken as ``path``.
+            removal: Everything that a removal took: its id, or what ``remove``, ``apply`` or
+                ``trash`` gave. Anything else is taken as ``path``.
             path: What was last removed from this path, or from the place of an identifier. The path
                 of a run, container or folder means everything that was removed from it.
             last: Of a path or selection, only what the newest removal took.
@@ -259,15 +261,12 @@ class Removing(Asking, Noting):
                 raise ValueError("that plan took nothing")
             done = [self.restore(one, last=last, dry_run=dry_run) for one in removal.removals]
             return _together(done)
-        name = removal.id if isinstance(removal, Removal) else None
-        if isinstance(removal, Removed):
-            name = removal.removal
-            if name is None:
-                raise ValueError("that removal took nothing")
-        elif isinstance(removal, str):
-            name = removal
-        elif removal is not None and not isinstance(removal, Removal):
-            path = removal
+        if isinstance(removal, (Removal, Removed)):
+            name: Optional[str] = _id_of(removal)
+        else:
+            # A text that is no id is a path.
+            name = removal if isinstance(removal, str) else None
+            path = path if removal is None else removal
         place = None if path is None else _targets.path(path)
         wanted = self._selection(selection) if arguments.given(selection) else None
         return build(Restored, self._native.restore(name, place, wanted, last, dry_run))
@@ -276,16 +275,20 @@ class Removing(Asking, Noting):
         """Give the removals whose data is in the trash, oldest first."""
         return rows(Removal, self._native.trash())
 
-    def removal(self, id: str) -> Optional[Removal]:
-        """Give a removal in any state; ``None`` if there is no such removal."""
-        found = self._native.removal(id)
+    def removal(self, id: Union[str, Removal, Removed]) -> Optional[Removal]:
+        """Give a removal in any state; ``None`` if there is no such removal.
+
+        Args:
+            id: Its id, or what ``remove`` or ``trash`` gave.
+        """
+        found = self._native.removal(_id_of(id))
         return None if found is None else build(Removal, found)
 
     def empty_trash(
         self,
         older_than: Optional[Age] = None,
         *,
-        removals: Union[Removal, str, Iterable[Union[Removal, str]], None] = None,
+        removals: Union[Removal, Removed, str, Iterable[Union[Removal, Removed, str]], None] = None,
         progress: Wanted = None,
     ) -> EmptiedTrash:
         """Unlink what is in the trash, or only these removals. With an age, only what was removed
@@ -301,10 +304,23 @@ class Removing(Asking, Noting):
         length = None if older_than is None else arguments.seconds(older_than)
         ids = None
         if removals is not None:
-            given = [removals] if isinstance(removals, (Removal, str)) else removals
-            ids = [one.id if isinstance(one, Removal) else one for one in given]
+            given = [removals] if isinstance(removals, (Removal, Removed, str)) else removals
+            ids = [_id_of(one) for one in given]
         with reporting(progress) as report:
             return build(EmptiedTrash, self._native.empty_trash(ids, length, report))
+
+
+def _id_of(removal: Union[str, Removal, Removed]) -> str:
+    """The id of a removal."""
+    if isinstance(removal, Removed):
+        if removal.removal is None:
+            raise ValueError("that removal took nothing")
+        return removal.removal
+    if isinstance(removal, Removal):
+        return removal.id
+    if not isinstance(removal, str):
+        raise TypeError(f"a removal is named by its id, as in trash(), not {removal!r}")
+    return removal
 
 
 def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
@@ -337,7 +353,9 @@ def _best_by(outputs: List[Artifact], scores: List[Score], metric: str) -> List[
             top = max(value for value, _ in ranked)
             stays += [row for value, row in ranked if value == top]
     if not any(score.metric == name for score in scores):
-        raise LookupError(f"nothing is scored by {name} there; all outputs stay")
+        known = ", ".join(sorted({score.metric for score in scores}))
+        has = f"; the scores there are of {known}" if known else ""
+        raise LookupError(f"nothing is scored by {name} there{has}; all outputs stay")
     return stays
 
 

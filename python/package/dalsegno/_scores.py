@@ -621,7 +621,7 @@ def _shown(text: str) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _fail(code: int, name: Optional[str], what: str, hint: Optional[str]) -> int:

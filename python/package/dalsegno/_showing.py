@@ -100,10 +100,10 @@ def _cell(tag: str, name: str, shown: str, whole: str) -> str:
 
 
 def _escaped(words: str) -> str:
-    return html.escape(_printable(words))
+    return html.escape(printable(words))
 
 
-def _printable(words: str) -> str:
+def printable(words: str) -> str:
     """Names may hold what turns the direction of a line, or what has no width."""
     if words.isprintable():
         return words
@@ -111,7 +111,7 @@ def _printable(words: str) -> str:
 
 
 def _cut(cell: str) -> str:
-    cell = _printable(cell)
+    cell = printable(cell)
     if len(cell) <= WIDEST:
         return cell
     # What differs is more often at the end: iterations, numbers of parameter sets.
@@ -192,21 +192,21 @@ VALUES: dict[str, Columns] = {
         "run": lambda it: it.run,
         "iteration": lambda it: str(it.iteration),
         "datasets": lambda it: f"{len(it.datasets)}/{it.datasets_of_run}",
-        "outputs": lambda it: str(it.outputs),
-        "predictions": lambda it: str(it.predictions),
+        "outputs": lambda it: f"{it.outputs:,}",
+        "predictions": lambda it: f"{it.predictions:,}",
         "complete": lambda it: _yes(it.complete),
-        "damaged": lambda it: str(it.damaged),
+        "damaged": lambda it: f"{it.damaged:,}",
         "size": lambda it: size(it.bytes, it.uncounted),
         "files": lambda it: _number(it.files, it.uncounted),
     },
     "Run": {
         "run": lambda it: it.run,
-        "iterations": lambda it: str(it.iterations),
+        "iterations": lambda it: f"{it.iterations:,}",
         "last iteration": lambda it: _or_dash(it.last_iteration),
-        "present": lambda it: str(it.present),
-        "reserved": lambda it: str(it.reserved),
-        "missing": lambda it: str(it.missing),
-        "damaged": lambda it: str(it.damaged),
+        "present": lambda it: f"{it.present:,}",
+        "reserved": lambda it: f"{it.reserved:,}",
+        "missing": lambda it: f"{it.missing:,}",
+        "damaged": lambda it: f"{it.damaged:,}",
         "last written": lambda it: _time(it.last_written_at),
         "size": lambda it: size(it.bytes, it.uncounted),
         "files": lambda it: _number(it.files, it.uncounted),
@@ -279,6 +279,7 @@ NOUNS = {
     "Pin": ("pin", "pins"),
     "Removal": ("removal", "removals"),
     "Operation": ("operation", "operations"),
+    "PlanLine": ("artifact", "artifacts"),
 }
 
 NUMBERS = frozenset(

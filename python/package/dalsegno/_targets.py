@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
@@ -31,6 +31,8 @@ Target = Union[Artifact, int, Key, Text]
 to the base directory."""
 
 
+_KEY = "a key is dalsegno.Key(kind, run, iteration, dataset, parameters, container)"
+
 Named = Tuple[Union[Artifact, int, str], bool]
 """A target as the native half takes it, and whether it is a path, which may be that of a folder."""
 
@@ -38,6 +40,8 @@ Named = Tuple[Union[Artifact, int, str], bool]
 def columns(
     key: Key,
 ) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
+    if not isinstance(key, Key):
+        raise TypeError(f"{_KEY}, not {key!r}")
     return (
         key.kind,
         arguments.name(key.run, what="a run", numbers=False),
@@ -72,6 +76,11 @@ def target(given: Any) -> Union[Artifact, int, str]:
     found = place(given)
     if found is not None:
         return os.path.join(*found)
+    if isinstance(given, (Mapping, *arguments.Many)):
+        raise TypeError(
+            "an artifact is named by its number, its path, an identifier, a key or what list() "
+            f"gives, not by {given!r}; {_KEY}"
+        )
     container = getattr(given, "container", None)
     if container is not None:
         return str(Path.cwd() / arguments.text(container, what="a container", numbers=False))

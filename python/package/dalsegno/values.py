@@ -500,15 +500,16 @@ class Score:
 
 @dataclass(frozen=True)
 class UnknownName:
-    """A dataset or parameters of a score that the run of the score does not have."""
+    """A name in a score of which nothing is recorded."""
 
     run: str
     part: str
-    """``dataset`` or ``parameters``."""
+    """``run``, ``iteration``, ``dataset`` or ``parameters``."""
 
     name: str
     nearest: Optional[str]
-    """The most similar name that the run has, if one is similar."""
+    """The most similar name that the run has, if one is similar; of a run another run; of an
+    iteration those next to it, such as ``14000, 16000``."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,15 @@ fn collected<R>(
     Ok(rows)
 }
 
+/// Why a name matches nothing, and the call that takes in what is on disk of it.
+pub(super) fn in_words(one: &Unmatched) -> String {
+    match one.on_disk {
+        Some(OnDisk::Arrays) => format!("{one}; take it in with scan()"),
+        Some(OnDisk::Checkpoints) => format!("{one}; take them in with scan(kind='checkpoint')"),
+        _ => one.to_string(),
+    }
+}
+
 #[pymethods]
 impl PyRegistry {
     fn record(&self, py: Python<'_>, key: KeyColumns) -> PyResult<PyArtifact> {
@@ -155,12 +164,21 @@ impl PyRegistry {
         })
     }
 
-    /// Why a selection matches nothing, or which of its names do not: sentences, and none if all of
-    /// it is recorded.
-    fn unmatched(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Vec<String>> {
+    /// Why a selection matches nothing, or which of its names do not, and which metrics no score
+    /// has: sentences, and none if all of it is recorded.
+    #[pyo3(signature = (selection, metrics = Vec::new()))]
+    fn unmatched(
+        &self,
+        py: Python<'_>,
+        selection: SelectionArguments,
+        metrics: Vec<String>,
+    ) -> PyResult<Vec<String>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
+            let metrics: Vec<Pattern> = metrics.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
+                let of_metrics = registry.unmatched_metrics(&metrics)?;
+                let of_metrics = of_metrics.iter().map(in_words);
                 // Without a name in it, nothing can be mistyped, and nothing is a good answer.
                 let named = [
                     filter.runs.len(),
@@ -172,20 +190,14 @@ impl PyRegistry {
                     .into_iter()
                     .chain([filter.kinds.len(), filter.iterations.len()]);
                 if named.sum::<usize>() == 0 {
-                    return Ok(Vec::new());
+                    return Ok(of_metrics.collect());
                 }
                 let unmatched = registry.unmatched(&filter)?;
-                let words = |one: &Unmatched| match one.on_disk {
-                    Some(OnDisk::Arrays) => format!("{one}; take it in with scan()"),
-                    Some(OnDisk::Checkpoints) => {
-                        format!("{one}; take them in with scan(kind='checkpoint')")
-                    }
-                    _ => one.to_string(),
-                };
-                let mut words: Vec<String> = unmatched.iter().map(words).collect();
+                let mut words: Vec<String> = unmatched.iter().map(in_words).collect();
                 if words.is_empty() && !registry.names_any(&filter)? {
                     words.push("nothing that is recorded matches the selection".to_owned());
                 }
+                words.extend(of_metrics);
                 Ok(words)
             })
         })

@@ -9,6 +9,7 @@ use dalsegno::model::operation::{Action, HistoryFilter};
 use pyo3::prelude::*;
 
 use super::PyRegistry;
+use super::asking::in_words;
 use crate::call::whole;
 use crate::errors::argument;
 use crate::values::{PyArtifact, plain};
@@ -31,21 +32,28 @@ struct Which {
     limit: Option<u64>,
 }
 
+impl Which {
+    /// The filter without the path, and the path.
+    fn filter(self) -> PyResult<(HistoryFilter, Option<PathBuf>)> {
+        let parse = |text: &String| text.parse::<Action>().map_err(argument);
+        let actions = self.action.iter().map(parse);
+        let filter = HistoryFilter::default()
+            .actions(actions.collect::<PyResult<Vec<_>>>()?)
+            .users(self.user)
+            .since(self.since.map(Timestamp))
+            .until(self.until.map(Timestamp))
+            .runs(self.run)
+            .before(self.before)
+            .most(self.limit);
+        Ok((filter, self.path))
+    }
+}
+
 #[pymethods]
 impl PyRegistry {
     fn history<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let parse = |text: &String| text.parse::<Action>().map_err(argument);
-            let actions = which.action.iter().map(parse);
-            let filter = HistoryFilter::default()
-                .actions(actions.collect::<PyResult<Vec<_>>>()?)
-                .users(which.user)
-                .since(which.since.map(Timestamp))
-                .until(which.until.map(Timestamp))
-                .runs(which.run)
-                .before(which.before)
-                .most(which.limit);
-            let path = which.path;
+            let (filter, path) = which.filter()?;
             let operations = self.run(py, None, move |registry, _| {
                 let mut operations = Vec::new();
                 let mut filter = filter;
@@ -64,6 +72,24 @@ impl PyRegistry {
                 Ok(operations)
             })?;
             plain(py, &operations)
+        })
+    }
+
+    /// What the history does not know of what is asked, as sentences.
+    fn unmatched_history(&self, py: Python<'_>, which: Which) -> PyResult<Vec<String>> {
+        whole(py, || {
+            let (filter, path) = which.filter()?;
+            self.run(py, None, move |registry, _| {
+                let unmatched = registry.unmatched_history(&filter)?;
+                let mut words: Vec<String> = unmatched.iter().map(in_words).collect();
+                if let Some(path) = path {
+                    match registry.history_at(HistoryFilter::default(), &[path]) {
+                        Err(error @ Error::NotRecorded { .. }) => words.push(error.to_string()),
+                        found => drop(found?),
+                    }
+                }
+                Ok(words)
+            })
         })
     }
 

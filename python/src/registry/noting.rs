@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::PyRegistry;
+use super::asking::in_words;
 use crate::ask::{self, Asked, KeyColumns, SelectionArguments};
 use crate::call::{Shared, whole};
 use crate::errors::{argument, raise};
@@ -321,7 +322,18 @@ impl PyRegistry {
         })
     }
 
-    /// Names in scores that their runs do not have, in words.
+    /// Refuses scores if nothing is recorded of any of their runs.
+    fn require_scored_run(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<()> {
+        whole(py, || {
+            let scores = scores.into_iter().map(|score| score_of(py, score));
+            let scores = scores.collect::<PyResult<Vec<_>>>()?;
+            self.run(py, None, move |registry, _| {
+                registry.require_scored_run(&scores)
+            })
+        })
+    }
+
+    /// Names in scores of which nothing is recorded, in words.
     fn unknown_names(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<Vec<Unknown>> {
         whole(py, || {
             let scores = scores.into_iter().map(|score| score_of(py, score));
@@ -338,6 +350,24 @@ impl PyRegistry {
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             self.run(py, None, move |registry, _| registry.unscore(&scores))
+        })
+    }
+
+    /// What a query of scores names in vain, as sentences.
+    fn unmatched_scores(
+        &self,
+        py: Python<'_>,
+        selection: SelectionArguments,
+        metric: Vec<String>,
+    ) -> PyResult<Vec<String>> {
+        whole(py, || {
+            let of = selection.filter(py, &self.base)?;
+            let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
+            self.run(py, None, move |registry, _| {
+                let query = ScoreQuery::new(of).metrics(&metrics);
+                let unmatched = registry.unmatched_scores(&query)?;
+                Ok(unmatched.iter().map(in_words).collect())
+            })
         })
     }
 

@@ -106,10 +106,11 @@ impl PyRegistry {
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
-            // The Python side passes just one of them.
-            let target = match (removal, path, selection) {
-                (Some(id), ..) => RestoreTarget::Removal(id.parse().map_err(argument)?),
-                (None, Some(path), _) => RestoreTarget::Path(path),
+            // The Python side passes just one of them, and a text as both an id and a path.
+            let target = match (removal.map(|id| id.parse()), path, selection) {
+                (Some(Ok(id)), ..) => RestoreTarget::Removal(id),
+                (_, Some(path), _) => RestoreTarget::Path(path),
+                (Some(Err(error)), None, _) => return Err(argument(error)),
                 (None, None, Some(selection)) => {
                     RestoreTarget::Filter(selection.filter(py, &self.base)?)
                 }

@@ -202,6 +202,10 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
     }
+    let of_users = HistoryFilter::default().users(filter.users.iter().cloned());
+    for unmatched in registry.unmatched_history(&of_users)? {
+        context.warn(&unmatched.to_string());
+    }
     for former in &former {
         say_former(context, former);
     }

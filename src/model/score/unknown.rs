@@ -16,18 +16,19 @@ pub(crate) struct ScoredNames {
     pub(crate) parameters: BTreeSet<String>,
 }
 
-/// A dataset or a parameter set of a score that the run of the score does not have: the score
-/// counts for nothing, and is probably mistyped.
+/// A name in a score of which nothing is recorded: the score counts for nothing until something is,
+/// and the name is probably mistyped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct UnknownName {
     /// The run.
     pub run: RunName,
-    /// `dataset` or `parameters`.
+    /// `run`, `iteration`, `dataset` or `parameters`.
     pub part: &'static str,
     /// The name.
     pub name: String,
-    /// The most similar name that the run has, if one is similar.
+    /// The most similar name that the run has, if one is similar; of a run another run; of an
+    /// iteration those next to it, such as `14000, 16000`.
     pub nearest: Option<String>,
 }
 

@@ -222,13 +222,7 @@ pub(crate) fn plan_run(
     // Everything below the folder of the run, with its checkpoints.
     let artifacts = catalog.in_container(run.as_str())?;
     if artifacts.is_empty() {
-        return Err(Error::NotRecorded {
-            what: format!("run {run}"),
-            path: None,
-            level_of: None,
-            nearest: near::nearest_run(catalog, run),
-            near_iterations: None,
-        });
+        return Err(near::run_not_recorded(catalog, run));
     }
     // Its rows would stay without their data.
     if let Some(other) = artifacts.iter().find(|artifact| artifact.key.run() != run) {

@@ -391,6 +391,7 @@ fn check_one(
                 return Err(Error::NotRecorded {
                     what: path.display().to_string(),
                     path: Some(path),
+                    is_run: false,
                     level_of: None,
                     nearest: None,
                     near_iterations: None,

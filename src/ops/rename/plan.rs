@@ -148,6 +148,7 @@ pub(super) fn check(
         return Err(Error::NotRecorded {
             what: format!("run {from}"),
             path: None,
+            is_run: false,
             level_of: None,
             nearest: None,
             near_iterations: None,
