@@ -65,6 +65,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::model::steering::steers;
 use context::Context;
 use render::escape;
 
@@ -109,7 +110,7 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// Prints help, the version or a usage error; what was typed cannot steer the terminal.
 fn print(error: &clap::Error) {
     let text = error.to_string();
-    let is_tame = |c: char| !c.is_control() || c == '\n';
+    let is_tame = |c: char| !steers(c) || c == '\n';
     let fitting = match error.use_stderr() {
         true => progress::fitting(&text),
         // Help is as wide as the terminal already.

@@ -30,4 +30,5 @@ pub mod removal;
 pub mod score;
 pub(crate) mod shell;
 pub mod size;
+pub(crate) mod steering;
 pub(crate) mod words;

@@ -1,6 +1,7 @@
 //! Whose data is at the path of a row: its own, or that of a run that was renamed by hand.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::size::ByteCount;
-use crate::store::{self, Base};
+use crate::store::{self, Base, StorageError};
 
 /// Arrays of a container that were written again, after which its rows are not asked about any
 /// more: in a folder with the name of another, all data is that of the other.
@@ -49,8 +50,9 @@ pub(crate) fn owner(
         return Ok(None);
     }
     let path = row.location().path();
-    let (at_home, away): (Vec<_>, Vec<_>) =
-        twins.into_iter().partition(|twin| is_at_home(base, twin));
+    let (at_home, away): (Vec<_>, Vec<_>) = twins
+        .into_iter()
+        .partition(|twin| may_be_at_home(base, twin));
     for twin in away {
         if !may_own(base, &twin, &path) {
             continue;
@@ -183,8 +185,9 @@ impl<'a> Owners<'a> {
                 Err(CatalogError::Row { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            let is_owner =
-                |twin: &Artifact| !is_at_home(self.base, twin) && was_renamed(self.base, row, twin);
+            let is_owner = |twin: &Artifact| {
+                !may_be_at_home(self.base, twin) && was_renamed(self.base, row, twin)
+            };
             match twin.filter(is_owner) {
                 Some(twin) => return Ok(Some(twin)),
                 None => *others += 1,
@@ -411,6 +414,17 @@ fn has_bytes(base: &Base, kind: Kind, bytes: Option<ByteCount>, path: &str) -> b
 pub(crate) fn is_at_home(base: &Base, row: &Artifact) -> bool {
     let is_there = |at| is_written_at(base, &row.location().path(), row.key.kind(), at);
     row.written_at.is_some_and(is_there)
+}
+
+/// Whether the data of a row is in its place, by its time, or this user may not look there: what
+/// cannot be read is not gone.
+fn may_be_at_home(base: &Base, row: &Artifact) -> bool {
+    let path = row.location().path();
+    match store::written_at(base, Path::new(&path), row.key.kind()) {
+        Ok(seen) => seen.is_some() && seen == row.written_at,
+        Err(StorageError::Io { source, .. }) => source.kind() == ErrorKind::PermissionDenied,
+        Err(_) => false,
+    }
 }
 
 /// Whether what is at a path was written at a time.

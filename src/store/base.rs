@@ -87,9 +87,20 @@ impl Base {
     /// out, so that unreadable data is not taken for absent; so it is behind a symbolic link.
     #[must_use]
     pub fn is_absent(&self, path: &str) -> bool {
-        let found = stat_below(&self.fd, path);
-        // NOTDIR: a folder above is a file, so nothing can be below it.
-        matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
+        matches!(self.look_whether_absent(path), Ok(true))
+    }
+
+    /// As [`Base::is_absent`].
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be found out.
+    pub(crate) fn look_whether_absent(&self, path: &str) -> Result<bool, StorageError> {
+        match stat_below(&self.fd, path) {
+            Ok(_) => Ok(false),
+            // NOTDIR: a folder above is a file, so nothing can be below it.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),
+            Err(errno) => Err(StorageError::io("reading", &self.path.join(path), errno)),
+        }
     }
 
     /// Whether a folder, relative to the base directory, is the base directory of a registry. True

@@ -457,3 +457,56 @@ fn with_which_group_a_registry_is_shared_is_said() {
     assert!(doctor.ends_with(group), "{doctor}");
     assert!(!redacted.contains("lab"), "{redacted}");
 }
+
+/// Ann has her run to herself; Ben asks and scores a copy of it that root made.
+const PRIVATE: &str = r#"
+set -e
+umask 002
+cp "$1" dalsegno; chmod 755 . dalsegno
+as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
+mkdir base; chgrp 61003 base; chmod 2775 base
+for iteration in 1 2; do
+    as 61001 mkdir -p base/ann/validation.zarr/$iteration/crop/prediction
+    echo '{"zarr_format":3,"node_type":"array"}' |
+        as 61001 tee base/ann/validation.zarr/$iteration/crop/prediction/zarr.json >/dev/null
+done
+find base -exec touch -d 2026-11-20 {} +
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as 61001 $dalsegno init --here --shared -q
+cp -a base/ann base/copy; chgrp -R 61003 base/copy; chmod 700 base/ann
+say() { code=0; "$@" >out 2>&1 || code=$?; echo "exit $code"; sed 's/^/  /' out; }
+$dalsegno scan -q
+$dalsegno rm --whole-run copy --trash --yes -q
+$dalsegno restore --run copy -q
+say as 61002 $dalsegno score --run copy --iteration 2 k=1
+as 61001 $dalsegno rm --run ann --iteration 1 --trash --yes -q
+say as 61002 $dalsegno verify --run copy --table
+rm base/.dalsegno/trash/*/manifest.json
+say as 61001 $dalsegno verify --run copy --table
+"#;
+
+#[test]
+fn what_a_user_may_not_read_is_neither_gone_nor_taken() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let what = "a run that only its owner may read";
+    let Some(output) = mounts::run(what, PRIVATE, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let parts: Vec<&str> = said.split("exit ").skip(1).collect();
+    let [score, closed, no_manifest] = parts[..] else {
+        panic!("{said}{errors}");
+    };
+    assert!(score.starts_with("0\n"), "{said}");
+    assert!(closed.contains("its old place cannot be read: "), "{said}");
+    assert!(!closed.contains("trash-occupied"), "{said}");
+    assert!(
+        no_manifest.contains("cannot be read: it is gone, or damaged"),
+        "{said}"
+    );
+    assert!(!no_manifest.contains("its old place"), "{said}");
+}

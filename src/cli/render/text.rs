@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use crate::model::clock::Timestamp;
 use crate::model::size::{ByteCount, Size, Total};
+use crate::model::steering::steers;
 pub(in crate::cli) use crate::model::words::{count, number};
 
-/// Text that cannot steer a terminal: control characters are escaped, except line ends.
+/// Text that cannot steer a terminal, and is read as it is: control characters are escaped, except
+/// line ends, and what changes the direction of text.
 pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         // Names come from disk and from other users: an escape sequence could rewrite the screen.
-        if character.is_control() && character != '\n' {
+        if steers(character) && character != '\n' {
             out.extend(character.escape_debug());
         } else {
             out.push(character);
@@ -121,5 +123,16 @@ pub(in crate::cli) fn total_text(total: &Total) -> String {
         (0, _) => text,
         (_, false) => "? (not counted)".to_owned(),
         (uncounted, true) => format!("{text}, and {} not counted", count(uncounted, "array")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_a_terminal_nor_turn_text_around() {
+        let text = "a\u{1b}[31mb\u{202e}c\u{2066}d\nأب";
+        assert_eq!(escape(text), "a\\u{1b}[31mb\\u{202e}c\\u{2066}d\nأب");
     }
 }

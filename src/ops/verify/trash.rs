@@ -9,6 +9,7 @@ use super::finding::{Repair, VerifyClass, VerifyFinding};
 use crate::catalog::{KeptItem, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
+use crate::model::causes::with_causes;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::name::REGISTRY_DIR;
@@ -35,13 +36,15 @@ impl Verify<'_> {
             self.unsettled(trash.as_ref(), id)?;
         }
         for (id, open) in self.catalog.open_states()? {
-            if open.state == RemovalState::Purging {
-                self.in_trash(
+            match open.state {
+                RemovalState::Purging => self.in_trash(
                     VerifyClass::TrashUnsettled,
                     id.as_str(),
                     "it is being unlinked, or that was interrupted".to_owned(),
                     None,
-                );
+                ),
+                RemovalState::Kept => self.check_manifest(trash.as_ref(), &id)?,
+                _ => {}
             }
         }
         for (id, item, detail) in self.returned(trash.as_ref())? {
@@ -63,6 +66,38 @@ impl Verify<'_> {
                 let name = format!("{}/{}", item.removal, item.item);
                 self.in_trash(class, &name, detail, None);
             }
+        }
+        Ok(())
+    }
+
+    /// A manifest says who put what into the trash. Without it a restore by another user asks for
+    /// more rights.
+    fn check_manifest(&mut self, trash: Option<&Trash>, id: &RemovalId) -> Result<(), Error> {
+        let Some(Ok(Some(folder))) = trash.map(|trash| trash.folder(id)) else {
+            return Ok(());
+        };
+        let why = match folder.manifest() {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => "it is gone, or damaged".to_owned(),
+            Err(error) => with_causes(&error),
+        };
+        // Asked last: it may have been restored or emptied meanwhile.
+        if self
+            .catalog
+            .removal(id)?
+            .is_some_and(|now| now.state == RemovalState::Kept)
+        {
+            let detail = format!(
+                "the list of what removal {id} took cannot be read: {why}; the owner of that data can \
+                 still restore it: if users who may write in the trash may not write where it goes \
+                 back to, the error of the restore says what to allow"
+            );
+            self.in_trash(
+                VerifyClass::Unreadable,
+                &format!("{id}/manifest.json"),
+                detail,
+                None,
+            );
         }
         Ok(())
     }
@@ -242,9 +277,19 @@ impl Verify<'_> {
                     item.path.escape_debug()
                 );
                 found.push((item, VerifyClass::TrashOccupied, detail));
-            } else if !self.base.is_absent(&item.path) {
-                let detail = format!("its old place, {}, is taken", item.path);
-                found.push((item, VerifyClass::TrashOccupied, detail));
+            } else {
+                match self.base.look_whether_absent(&item.path) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let detail = format!("its old place, {}, is taken", item.path);
+                        found.push((item, VerifyClass::TrashOccupied, detail));
+                    }
+                    Err(error) => {
+                        let detail =
+                            format!("its old place cannot be read: {}", with_causes(&error));
+                        found.push((item, VerifyClass::Unreadable, detail));
+                    }
+                }
             }
             Ok::<_, Error>(())
         })?;

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::model::steering::steers;
+
 /// Something that a walk noticed and left alone: data that it cannot read or name, or does not
 /// enter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,13 +103,14 @@ impl Notice {
     }
 }
 
-/// Writes a path as text: control characters as `\u{…}`, bytes that are not UTF-8 as `\x…`.
+/// Writes a path as text: control characters, and those that change the direction of text, as
+/// `\u{…}`, bytes that are not UTF-8 as `\x…`.
 #[must_use]
 pub fn escape(path: &OsStr) -> String {
     let mut text = String::new();
     for chunk in path.as_bytes().utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if steers(character) {
                 text.extend(character.escape_debug());
             } else {
                 text.push(character);
