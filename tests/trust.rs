@@ -22,6 +22,8 @@ mod exchanges;
 mod forged;
 #[path = "trust/hostile.rs"]
 mod hostile;
+#[path = "trust/interrupted.rs"]
+mod interrupted;
 #[path = "trust/parts.rs"]
 mod parts;
 #[path = "trust/purges.rs"]

@@ -42,4 +42,4 @@ pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
 pub(crate) use runs::{LooksLike, looks_like};
 pub(crate) use sticky::or_sticky;
-pub(crate) use whose::{group_name, whose};
+pub(crate) use whose::{group_name, owner_name, whose};

@@ -28,14 +28,17 @@ pub(crate) fn whose(stat: &Stat) -> String {
         ]
     })
     .collect();
-    let owner = User::from_uid(Uid::from_raw(stat.st_uid));
-    let owner = owner.ok().flatten().map(|owner| owner.name);
-    // A number without a name on this machine still says whose it is.
-    let owner = owner.unwrap_or_else(|| stat.st_uid.to_string());
     format!(
-        "belongs to {owner}, group {}, mode {text}",
+        "belongs to {}, group {}, mode {text}",
+        owner_name(stat.st_uid),
         group_name(stat.st_gid)
     )
+}
+
+/// The name of a user on this host, or its number, which still says whose something is.
+pub(crate) fn owner_name(uid: u32) -> String {
+    let owner = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    owner.map_or_else(|| uid.to_string(), |owner| owner.name)
 }
 
 /// The name of a group on this host, or its number.

@@ -5,6 +5,7 @@ pub(crate) mod foreign;
 pub mod gc;
 pub(crate) mod gone;
 pub(crate) mod grown;
+pub(crate) mod held;
 pub(crate) mod inbox;
 pub(crate) mod inner;
 pub(crate) mod left_alone;

@@ -31,6 +31,7 @@ use crate::model::words;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
 use crate::ops::grown::{self, CountsNow};
+use crate::ops::held::Held;
 use crate::ops::room::with_room_before;
 use crate::ops::twins;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
@@ -435,6 +436,15 @@ fn look_at(
     // A reserved row without data stays reserved: its writer may not have begun.
     notes
         .retain(|note| note.seen.is_some() || (how.marks_missing && note.state != State::Reserved));
+    let is_lost = |note: &ObservedRow| note.seen.is_none() && note.state != State::Missing;
+    if notes.iter().any(is_lost) {
+        let held = Held::of(catalog, base)?;
+        let is_held = |note: &ObservedRow| {
+            let row = states.get(&note.id.0);
+            row.is_some_and(|row| held.has(base, &row.location().path()))
+        };
+        notes.retain(|note| held.is_empty() || !is_lost(note) || !is_held(note));
+    }
     let operation = NewOperation::new(Action::Refresh, now);
     let Observed {
         changed,

@@ -12,7 +12,8 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::{
-    Options, Registry, RemoveOptions, RestoreTarget, Target, VerifyOptions, VerifyReport,
+    Options, Question, RefreshOptions, Registry, RemoveOptions, RenameOptions, RestoreReport,
+    RestoreTarget, ScanOptions, Target, VerifyOptions, VerifyReport,
 };
 use rusqlite::Connection;
 use rustix::fs::Mode;
@@ -254,6 +255,59 @@ pub(crate) fn act(action: &str, base: &Path) {
             let id = name.parse().unwrap();
             match registry.restore(&RestoreTarget::Removal(id)) {
                 Ok(report) => say(&format!("ok {}", report.artifacts.len())),
+                Err(error) => say(&format!("{} {error}", error.code())),
+            }
+        }
+        "look" => {
+            let question = Question::Selection(
+                &Filter::default(),
+                RefreshOptions::new().all(true).gone(true),
+            );
+            registry.refresh_for(question, &Silent).unwrap();
+            registry.scan(ScanOptions::default(), &Silent).unwrap();
+            for row in registry.select(&Filter::default()).unwrap() {
+                let (run, state) = (row.key.run(), row.state.as_str());
+                let sealed = row.sealed_at.is_some();
+                say(&format!("{} {run} {state} {sealed}", row.id));
+            }
+        }
+        "remove-all" => {
+            let options = RemoveOptions::default()
+                .keep(TrashKeep::UntilEmptied)
+                .keep_going(name == "going");
+            match registry.remove_many(&Filter::default(), &options, &Silent) {
+                Ok(report) => {
+                    say(report.removal.unwrap().as_str());
+                    for one in report.skipped {
+                        say(&format!("{} {}", one.code, one.reason));
+                    }
+                }
+                Err(error) => say(&format!("{} {error}", error.code())),
+            }
+        }
+        "parts" => {
+            let target = RestoreTarget::Removal(name.parse().unwrap());
+            let words = |report: dalsegno::Result<RestoreReport>| match report {
+                Ok(report) => {
+                    let skipped = report.skipped.iter();
+                    let skipped = skipped.map(|one| format!("; {} {}", one.code, one.reason));
+                    format!(
+                        "back {}{}",
+                        report.artifacts.len(),
+                        skipped.collect::<String>()
+                    )
+                }
+                Err(error) => format!("{} {error}", error.code()),
+            };
+            say(&words(registry.plan_restore(std::slice::from_ref(&target))));
+            say(&words(registry.restore(&target)));
+        }
+        "rename" => {
+            let (run, to) = name.split_once(' ').unwrap();
+            let (run, to) = (run.parse().unwrap(), to.parse().unwrap());
+            let options = RenameOptions::default().active(true);
+            match registry.rename_run(&run, &to, &options) {
+                Ok(_) => say("ok"),
                 Err(error) => say(&format!("{} {error}", error.code())),
             }
         }

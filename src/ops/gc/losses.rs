@@ -26,6 +26,7 @@ use crate::model::name::RunName;
 use crate::model::observation::Observation;
 use crate::model::progress::Silent;
 use crate::model::words;
+use crate::ops::held::Held;
 use crate::ops::refresh;
 use crate::retention::{PartsByRun, Plan, Reason};
 use crate::store::{self, Base, Event, Notice, NoticeClass, WalkOptions};
@@ -40,23 +41,26 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// What a look at the disk could not read of what the rules decide on. Its rows say what they
-    /// said before, which nothing shows to be true now.
+    /// What a look at the disk could not read of what the rules decide on, or what lies in a removal
+    /// that was interrupted. Its rows say what they said before, which nothing shows to be true
+    /// now.
     ///
     /// # Errors
-    /// [`Error::Catalog`] if the catalog cannot be read.
+    /// [`Error`] if the catalog or the trash cannot be read.
     pub(super) fn of_unread(
         catalog: &Catalog,
+        base: &Base,
         request: &GcRequest,
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut found = Self::default();
-        if request.unread.is_empty() {
+        let held = Held::of(catalog, base)?;
+        if request.unread.is_empty() && held.is_empty() {
             return Ok(found);
         }
         for selection in request.selections() {
             catalog.list(&selection, now, Selected::All, |artifact| {
-                if is_unread(request, &artifact) {
+                if is_unread(request, &artifact) || held.has(base, &artifact.location().path()) {
                     found.unread.insert(artifact.id);
                     found.lost.push((artifact.key, "unreadable".to_owned()));
                 }

@@ -70,7 +70,7 @@ fn plan_until_looked_at(
     now: Timestamp,
 ) -> Result<(Times, Plan), Error> {
     let mut times = Times::default();
-    times.losses = Losses::of_unread(catalog, request, now)?;
+    times.losses = Losses::of_unread(catalog, base, request, now)?;
     loop {
         let reader = Reader {
             catalog,

@@ -15,16 +15,18 @@ use super::report::{BackupFailure, RemovalReport, RemoveOptions};
 use super::transaction;
 use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
+use crate::model::artifact::State;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
+use crate::ops::held::Held;
 use crate::ops::room::with_room;
 use crate::ops::{due, twins};
 use crate::store::StorageError;
 
 /// Returns the artifacts of a plan that a pin or a best link binds, also under the name that their
 /// run had before a rename by hand, and the items that hold such data without a row, that another
-/// registry lies in, that are another run's by their times, whose data was renamed by hand, or that
-/// this user may not move, or not unlink whole if they are not kept. Changes nothing.
+/// registry lies in, that are another run's by their times, whose data was renamed by hand, that
+/// lie in a removal which was interrupted, or that this user may not move, or not unlink whole if they are not kept. Changes nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link or the catalog cannot be read.
@@ -45,6 +47,7 @@ pub(crate) fn protected(
         true => HashMap::new(),
         false => catalog.view_pins(|view| twins::pinned_elsewhere(base, view, plan.artifacts()))?,
     };
+    let held_back = Held::of(catalog, base)?;
     let mut protected = Vec::new();
     let all = plan.items.iter();
     let all = all.flat_map(|item| item.artifacts.iter().map(move |artifact| (item, artifact)));
@@ -53,6 +56,11 @@ pub(crate) fn protected(
             Some(error) => Err(error),
             None => protection.check(artifact, artifact),
         };
+        let path = artifact.location().path();
+        let checked = checked.and_then(|()| match artifact.state {
+            State::Reserved => Ok(()),
+            _ => held_back.refusal(base, &path).map_or(Ok(()), Err),
+        });
         match checked.map_err(|error| transaction::explained(base, item, error)) {
             Ok(()) => {}
             Err(

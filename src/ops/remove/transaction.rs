@@ -14,12 +14,13 @@ use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
 use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::{Size, Total};
+use crate::ops::held::Held;
 use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::recover;
 use crate::ops::room::with_room;
@@ -252,6 +253,7 @@ fn check<'a>(
         // Within the transaction, because the wait for it may have been long.
         refused: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
         seen: &known.seen,
+        held: Held::within(change, on.base)?,
     };
     if !options.force_pinned {
         let elsewhere = twins::pinned_elsewhere(on.base, &change.pin_view(), plan.artifacts())?;
@@ -370,6 +372,8 @@ struct Guards<'a> {
     refused: HashMap<ArtifactId, Error>,
     /// What earlier rounds saw at each path: what came there since was never looked at.
     seen: &'a HashMap<String, Option<store::EntryId>>,
+    /// What is not gone, though nothing is at its path.
+    held: Held,
 }
 
 fn check_one(
@@ -381,6 +385,12 @@ fn check_one(
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
         if let Some(error) = guards.refused.remove(&artifact.id) {
+            return Err(error);
+        }
+        // What is reserved was recorded since: it has no data anywhere.
+        if artifact.state != State::Reserved
+            && let Some(error) = guards.held.refusal(on.base, &artifact.location().path())
+        {
             return Err(error);
         }
         match change.artifact(artifact.id)? {

@@ -12,6 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::model::removal::RemovalId;
+use crate::ops::held::Held;
 use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::near;
 use crate::store::{self, Base, EntryId, EntryType, LookFor, StaleList};
@@ -98,6 +99,7 @@ pub(crate) fn plan(
     // What the new name has already: nothing of it may be replaced.
     let taken = catalog.run_contents(to)?;
     let above = above(to, |folder| Ok(catalog.in_container(folder)?))?;
+    require_not_held(&Held::of(catalog, base)?, base, (from, to))?;
     let checked = check(base, now, from, to, contents, &taken, above);
     Ok(checked.map_err(|error| named(catalog, from, error))?.report)
 }
@@ -125,6 +127,18 @@ pub(super) fn above<T>(
         }
     }
     Ok(false)
+}
+
+/// Refuses a rename of a run, or to the name of one, that a removal which was interrupted took
+/// something of: it comes back under that name.
+pub(super) fn require_not_held(
+    held: &Held,
+    base: &Base,
+    (from, to): (&RunName, &RunName),
+) -> Result<(), Error> {
+    let mut refused = [to, from].into_iter();
+    let refused = refused.find_map(|run| held.refusal_of_run(base, run.as_str()));
+    refused.map_or(Ok(()), Err)
 }
 
 /// Checks names, rows and disk.

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::RemovalId;
+use crate::ops::held::Held;
 use crate::ops::recover;
 use crate::ops::remove::Removing;
 use crate::store::{self, Claim, EntryId, RenameNote, StaleList, Trash};
@@ -73,6 +74,7 @@ fn rename_within(
     let contents = change.run_contents(from)?;
     let taken = change.run_contents(to)?;
     let above = plan::above(to, |folder| Ok(change.in_container(folder)?))?;
+    plan::require_not_held(&Held::within(change, on.base)?, on.base, (from, to))?;
     let checked = plan::check(on.base, on.now, from, to, contents, &taken, above)?;
     if let (false, Some(written)) = (options.active, checked.report.active_at) {
         return Err(Error::RunActive {

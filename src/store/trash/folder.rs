@@ -129,7 +129,7 @@ impl TrashFolder {
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
     }
 
-    fn stat(&self) -> Result<Stat, StorageError> {
+    pub(super) fn stat(&self) -> Result<Stat, StorageError> {
         fstat(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))
     }
 

@@ -21,6 +21,7 @@ mod dirty;
 mod empty_folders;
 mod folder;
 mod folder_attributes;
+mod held;
 mod item;
 mod part;
 mod private;

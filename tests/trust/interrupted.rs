@@ -1,0 +1,92 @@
+//! A removal that was interrupted, and that recovery leaves to its owner: what it holds is not gone.
+
+use std::fs;
+use std::path::Path;
+
+use dalsegno::model::layout;
+
+use crate::child::prediction;
+use crate::scene::{ID, MEMBER, ROOT, Scene, VICTIM, give, named};
+
+const CONTAINER: &str = "private/validation.zarr";
+
+fn array(run: &str) -> String {
+    layout::locate(&prediction(run, 1)).path()
+}
+
+/// Gives what is at a path, and below it, to the victim alone.
+fn close(path: &Path) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            close(&entry.unwrap().path());
+        }
+        give(path, VICTIM, 0o700);
+    } else {
+        give(path, VICTIM, 0o600);
+    }
+}
+
+/// As if the victim's removal of an item had been killed after its rename.
+fn interrupted(scene: &Scene, path: &str) {
+    let folder = scene.trash().join(ID);
+    fs::create_dir(&folder).unwrap();
+    give(&folder, VICTIM, 0o2775);
+    fs::rename(scene.base.join(path), folder.join("0")).unwrap();
+    let manifest = folder.join("manifest.json");
+    fs::write(&manifest, named(&folder, &[("folder", path)])).unwrap();
+    give(&manifest, VICTIM, 0o644);
+}
+
+#[test]
+fn rows_of_an_interrupted_removal_stay_until_its_owner_writes() {
+    for is_closed in [false, true] {
+        let Some(scene) = Scene::new() else { return };
+        let rows = scene.run(VICTIM, "look");
+        assert!(rows[0].ends_with("private present true"), "{rows:?}");
+        if is_closed {
+            close(&scene.base.join(CONTAINER));
+        }
+        interrupted(&scene, CONTAINER);
+        fs::remove_dir(scene.base.join("private")).unwrap();
+        assert_eq!(scene.run(MEMBER, "look"), rows, "looks");
+        let refused = |said: &str| {
+            assert!(said.starts_with("not-movable "), "{said}");
+            assert!(
+                said.contains(ID) && said.contains(&VICTIM.to_string()),
+                "{said}"
+            );
+        };
+        refused(&scene.run(MEMBER, "remove private")[0]);
+        refused(&scene.run(MEMBER, "remove-all")[0]);
+        refused(&scene.run(MEMBER, "rename shared private")[0]);
+        refused(&scene.run(MEMBER, "rename private other")[0]);
+        let going = scene.run(MEMBER, "remove-all going");
+        assert_eq!(going.len(), 2, "the other run's goes: {going:?}");
+        refused(&going[1]);
+        assert_eq!(
+            scene.run(MEMBER, &format!("restore {}", going[0])),
+            ["ok 1"]
+        );
+        assert_eq!(scene.run(VICTIM, "open")[0], "undone 1");
+        assert_eq!(scene.run(VICTIM, "look"), rows, "ids and seals");
+        assert!(scene.base.join(array("private")).is_dir());
+    }
+}
+
+#[test]
+fn a_forged_removal_holds_no_rows_of_others() {
+    let Some(scene) = Scene::new() else { return };
+    scene.forged_item(0);
+    scene.forged_manifest(&[("folder", &array("private"))]);
+    fs::remove_dir_all(scene.base.join(array("private"))).unwrap();
+    let rows = scene.run(VICTIM, "look");
+    assert!(rows[0].ends_with("private missing true"), "{rows:?}");
+    let removed = scene.run(VICTIM, "remove private");
+    assert!(
+        removed[0]
+            .parse::<dalsegno::model::removal::RemovalId>()
+            .is_ok(),
+        "{removed:?}"
+    );
+    assert_eq!(scene.run(ROOT, "count"), ["1"]);
+}
