@@ -196,3 +196,34 @@ def test_a_removal_is_named_by_its_id_or_by_what_gave_it(filled: Registry) -> No
         filled.removal(7)  # type: ignore[arg-type]
     removed = filled.remove(path, keep=True)
     assert filled.empty_trash(removals=removed).purged == (removed.removal,)
+
+
+def test_a_new_pin_without_a_reason_names_the_pin_that_may_be_meant(filled: Registry) -> None:
+    before = len(filled.history())
+    with pytest.raises(errors.PinWithoutReasonError, match='did you mean "fig-3"'):
+        filled.pin("fig-4", run="affinities")
+    # A name that selects nothing is said first, and neither leaves anything behind.
+    with pytest.warns(NothingSelectedWarning, match='did you mean "affinities"'):
+        with pytest.raises(errors.PinBindsNothingError):
+            filled.pin("fig-4", run="affinites")
+    assert [pin.name for pin in filled.pins()] == ["fig-3"]
+    assert len(filled.history()) == before
+
+
+def test_a_policy_that_is_not_there_is_named_with_those_that_are(filled: Registry) -> None:
+    with pytest.raises(ValueError, match='no policy "weekly"; config.toml defines none'):
+        filled.plan_gc(policy="weekly")
+    config = filled.base / ".dalsegno" / "config.toml"
+    config.write_text(f"{config.read_text()}\n[policy.monthly.output]\nkeep-last = 1\n")
+    with Registry(filled.base) as again:
+        with pytest.raises(ValueError, match='no policy "weekly"; there are: monthly'):
+            again.plan_gc(policy="weekly")
+
+
+def test_counts_have_thousands_separators(filled: Registry) -> None:
+    filled.record_many([dalsegno.Key("output", "r", at, "d", "p") for at in range(1500)])
+    assert "1,502 artifacts" in repr(filled.list())
+    (run,) = filled.runs(run="r")
+    assert "1,500" in repr(filled.runs(run="r")).splitlines()[1] and run.reserved == 1500
+    with pytest.raises(IndexError, match="the listing has 1,502 artifacts"):
+        filled.list()[1502]
