@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog::backup::BACKUPS_DIR;
 use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::model::clock::Timestamp;
 use crate::model::hint::Hint;
@@ -617,6 +618,12 @@ impl Error {
                 } => Hint::FixCause,
                 _ => Hint::Publish,
             });
+        }
+        if let Self::Catalog(CatalogError::Io { path, source, .. }) = self
+            && source.kind() == std::io::ErrorKind::PermissionDenied
+            && path.iter().rev().take(2).any(|name| name == BACKUPS_DIR)
+        {
+            return Some(Hint::OpenBackups);
         }
         // The user who made the link chose what it points to: only the link itself is to go.
         if let Self::Storage(StorageError::Symlink { path }) = self

@@ -297,6 +297,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "free space in the base directory with: dalsegno rm, or empty the trash with: dalsegno \
              trash empty; then run: dalsegno publish"
         }
+        Hint::OpenBackups => {
+            "its owner, or root, can let this user read it; to begin without it: dalsegno rebuild \
+             --from BACKUP, or dalsegno rebuild --from-disk, which has no pins and scores"
+        }
         Hint::ShowPath => "these two keys share a path; see: dalsegno show PATH",
         Hint::FreeBackupSpace => {
             // The backup is made before the change, so the same command can simply be repeated.

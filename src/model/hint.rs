@@ -99,6 +99,8 @@ hints! {
     FreeByRemoval = "free-by-removal",
     /// Free space in the base directory for the published copy, and publish again.
     FreeCopySpace = "free-copy-space",
+    /// Let the backups of the catalog be read, or rebuild it without them.
+    OpenBackups = "open-backups",
     /// Look at the artifact that has the path.
     ShowPath = "show-path",
     /// Free space for a backup of the catalog.

@@ -510,3 +510,41 @@ fn what_a_user_may_not_read_is_neither_gone_nor_taken() {
     );
     assert!(!no_manifest.contains("its old place"), "{said}");
 }
+
+/// Ben makes the folder of backups his own; the catalog is damaged, and Ann rebuilds it.
+const CLOSED_BACKUPS: &str = r#"
+set -e
+umask 002
+cp "$1" dalsegno; chmod 755 . dalsegno
+as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
+mkdir base; chgrp 61003 base; chmod 2775 base
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as 61001 $dalsegno init --here --shared -q
+as 61002 mkdir -m 700 base/.dalsegno/backups
+head -c 200 /dev/urandom | dd of=base/.dalsegno/catalog.sqlite3 conv=notrunc status=none
+say() { code=0; "$@" >out 2>&1 || code=$?; echo "exit $code"; sed 's/^/  /' out; }
+say as 61001 $dalsegno rebuild
+say as 61001 $dalsegno rebuild --from-disk
+"#;
+
+#[test]
+fn a_rebuild_that_may_not_read_the_backups_says_how_to_do_without() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let what = "backups that only another user may read";
+    let Some(output) = mounts::run(what, CLOSED_BACKUPS, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let parts: Vec<&str> = said.split("exit ").skip(1).collect();
+    let [refused, done] = parts[..] else {
+        panic!("{said}");
+    };
+    assert!(
+        refused.starts_with("1\n") && refused.contains("rebuild --from-disk"),
+        "{said}"
+    );
+    assert!(done.starts_with("0\n"), "{said}");
+}

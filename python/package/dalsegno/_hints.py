@@ -96,6 +96,11 @@ WORDS: dict[str, str] = {
         "free space in the base directory with remove(), or with empty_trash() if something is in "
         "the trash; then call publish()"
     ),
+    "open-backups": (
+        "its owner, or root, can let this user read it; to begin without it, on the command line: "
+        "dalsegno rebuild --from BACKUP, or dalsegno rebuild --from-disk, which has no pins and "
+        "scores"
+    ),
     "show-path": "these two keys share a path; see get(Path(...))",
     "free-backup-space": (
         "free space there for a copy of the catalog, or fix the cause, then repeat the "
