@@ -9,7 +9,9 @@ use std::process::Command;
 use dalsegno::model::key::Key;
 use dalsegno::{Options, PinSelection, RebuildOptions, RebuildReport, Registry};
 
+use crate::fault::trace;
 use crate::scene::{A1, A2, Scene, assert_is_a_good_rebuild, code, from_disk, rows, with};
+use crate::strace;
 
 /// Overwrites the first bytes of a file with zeros, in another process: closing the file in this
 /// one would drop the locks of SQLite.
@@ -207,4 +209,26 @@ fn a_log_that_is_moved_unread_is_named() {
     zero(&scene.catalog(), 100);
     let (_, report) = scene.try_rebuild(&from_disk()).unwrap();
     assert!(report.backup.is_none() && report.refused.is_empty());
+}
+
+#[test]
+fn a_change_costs_one_look_at_the_header_and_opens_no_file_for_it() {
+    if !strace::works("system calls are not counted") {
+        return;
+    }
+    let scene = Scene::empty();
+    let output = scene.folder.path().join("trace");
+    let expression = "trace=pread64,openat,open";
+    let Some(traced) = trace("record ten", &scene.base, expression, &output) else {
+        return;
+    };
+    assert_eq!(traced.said, ["ok"; 10], "{}", traced.stderr);
+    let text = fs::read_to_string(output).unwrap();
+    // SQLite reads more or less at a time.
+    let looks = text.lines().filter(|line| line.contains("16, 0) = 16"));
+    assert_eq!(looks.count(), 10, "{text}");
+    let opened = text
+        .lines()
+        .filter(|line| line.contains("open") && line.contains("catalog.sqlite3\""));
+    assert_eq!(opened.count(), 0, "{text}");
 }

@@ -51,6 +51,14 @@ pub(crate) fn act(action: &str, base: &Path) {
                 registry.and_then(|registry| registry.remove_artifact(&target(A1))),
             ));
         }
+        "record ten" => {
+            let registry = Registry::open(base).unwrap();
+            wait();
+            for iteration in 1..=10 {
+                let path = format!("run/validation.zarr/{iteration}/b/prediction");
+                say(&outcome(registry.record(&key(&path))));
+            }
+        }
         "record" => {
             wait();
             let registry = Registry::open(base);
