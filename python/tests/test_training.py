@@ -453,7 +453,7 @@ def test_a_registry_that_is_deleted_costs_no_row_of_a_catalog_elsewhere(
 ) -> None:
     catalog = outside(world, tmp_path / "disk")
     config = (world.own / "config.toml").read_text()
-    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing])
+    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing], wait=5.0)
     assert not world.own.exists()
     assert "could not" not in log
     assert log.count("is gone; its catalog is") == 1, log
@@ -479,7 +479,7 @@ def test_a_registry_that_is_there_again_is_used(world: World, tmp_path: Path) ->
     def move_back(world: World) -> None:
         kept.rename(world.own)
 
-    log = train(world, [BEFORE, DURING, AFTER], [move_away, move_back, nothing])
+    log = train(world, [BEFORE, DURING, AFTER], [move_away, move_back, nothing], wait=5.0)
     assert log.count("is gone; its catalog is") == 1, log
     for path in [world.base, *world.base.rglob("*"), catalog.parent, *catalog.parent.iterdir()]:
         os.chown(path, os.geteuid(), -1)
@@ -492,14 +492,16 @@ def test_a_registry_of_another_host_that_is_deleted_is_not_made_again(
     outside(world, tmp_path / "disk")
     config = world.own / "config.toml"
     config.write_text(re.sub(r"\nhost = .*", '\nhost = "elsewhere"', config.read_text()))
-    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing])
+    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, nothing, nothing], wait=5.0)
     assert not world.own.exists()
     assert log.count("on host elsewhere, and nothing can be noted") == 1, log
 
 
 def test_a_registry_that_is_deleted_with_its_catalog_is_said_to_be_lost(world: World) -> None:
     world.init()
-    log = train(world, [BEFORE, DURING, AFTER], [delete_registry, delete_registry, nothing])
+    log = train(
+        world, [BEFORE, DURING, AFTER], [delete_registry, delete_registry, nothing], wait=5.0
+    )
     assert log.count("was deleted, with the catalog, its pins and scores") == 1, log
     assert f"dalsegno --base {world.base} scan" in log
     assert world.recorded() == set(range(BEFORE + DURING, BEFORE + DURING + AFTER))
@@ -520,7 +522,9 @@ def test_a_header_that_is_overwritten_costs_no_identifier(world: World) -> None:
         noted.update(world.noted())
         rebuild(world)
 
-    log = train(world, [BEFORE, DURING, AFTER], [fold_and_zero, look_and_rebuild, nothing])
+    log = train(
+        world, [BEFORE, DURING, AFTER], [fold_and_zero, look_and_rebuild, nothing], wait=5.0
+    )
     assert "(catalog-damaged)" in log
     assert noted == set(range(BEFORE, BEFORE + DURING)), log
     assert world.recorded() == set(range(BEFORE + DURING + AFTER)), log

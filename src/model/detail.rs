@@ -213,6 +213,9 @@ pub struct BackupUsed {
     pub path: String,
     /// When it was made.
     pub at: Timestamp,
+    /// Whether it is the old catalog itself, of which only the header was damaged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_old_catalog: bool,
 }
 
 impl Detail {
@@ -363,11 +366,25 @@ mod tests {
                     backup: Some(BackupUsed {
                         path: "/base/.dalsegno/backups/a.sqlite3".to_owned(),
                         at: Timestamp(0),
+                        is_old_catalog: false,
                     }),
                     adopted: 7,
                     removals: vec![removal()],
                 }),
                 r#"{"cause":"no such table: artifact","backup":{"path":"/base/.dalsegno/backups/a.sqlite3","at":"1970-01-01T00:00:00.000Z"},"adopted":7,"removals":["20261122-221517-07be3e"]}"#,
+            ),
+            (
+                Detail::CatalogRebuilt(CatalogRebuilt {
+                    cause: "file is not a database".to_owned(),
+                    backup: Some(BackupUsed {
+                        path: "/base/.dalsegno/catalog.sqlite3".to_owned(),
+                        at: Timestamp(0),
+                        is_old_catalog: true,
+                    }),
+                    adopted: 0,
+                    removals: Vec::new(),
+                }),
+                r#"{"cause":"file is not a database","backup":{"path":"/base/.dalsegno/catalog.sqlite3","at":"1970-01-01T00:00:00.000Z","is_old_catalog":true},"adopted":0,"removals":[]}"#,
             ),
             (
                 Detail::CatalogRebuilt(CatalogRebuilt {

@@ -319,6 +319,7 @@ impl Rebuilding<'_> {
                 backup: report.backup.as_ref().map(|backup| BackupUsed {
                     path: backup.path.display().to_string(),
                     at: backup.at,
+                    is_old_catalog: backup.path == self.path,
                 }),
                 adopted: report.scan.adopted,
                 removals: report.removals.clone(),

@@ -40,6 +40,12 @@ fn reserved(iteration: i64) -> Key {
     }
 }
 
+fn history(base: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
+    command.arg("--base").arg(base).arg("history");
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
 fn rebuild(base: &Path) -> (Registry, RebuildReport) {
     let options = RebuildOptions::default();
     let rebuilt = Options::new().rebuild(base, &options, &dalsegno::model::progress::Silent);
@@ -86,6 +92,8 @@ fn rebuilt(bytes: u64, has_backup: bool) {
         let shown = report.backup.as_ref().map(|backup| &backup.path);
         assert_eq!(shown, Some(&catalog), "{bytes} {report:?}");
         assert!(report.refused.is_empty(), "{:?}", report.refused);
+        let words = history(base);
+        assert!(words.contains("rebuilt from the old catalog"), "{words}");
         let found = rows(&registry);
         assert_eq!(
             found.keys().collect::<Vec<_>>(),

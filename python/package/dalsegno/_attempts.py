@@ -244,6 +244,8 @@ class Attempts:
     def finish(self) -> None:
         """Write what waits in memory, at the end of the process."""
         if self._notes:
+            # An attempt that was given up may be making the registry, and with it the inbox.
+            self._recorder.wait(WAIT)
             self._flush(WAIT)
         if self._notes and not self._noter.is_stuck:
             # At the end of an interpreter no thread begins any more.

@@ -51,6 +51,12 @@ class Worker:
         current = self._current
         return current is not None and current.is_given_up
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of work that was given up."""
+        current = self._current
+        if current is not None and current.is_given_up:
+            current.done.wait(seconds)
+
     def run(self, work: Callable[[], Any], seconds: float) -> Optional[BaseException]:
         """Do something, and wait for its end.
 

@@ -88,6 +88,9 @@ fn plain(entry: &Detail) -> Option<String> {
         }
         Detail::ScoreChanged(change) => score(change),
         Detail::CatalogRebuilt(rebuilt) => match &rebuilt.backup {
+            Some(backup) if backup.is_old_catalog => {
+                "rebuilt from the old catalog, of which only the header was damaged".to_owned()
+            }
             Some(backup) => format!("rebuilt from the backup of {}", backup.at),
             None => "rebuilt from the disk and the trash alone".to_owned(),
         },
