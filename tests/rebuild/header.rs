@@ -42,7 +42,7 @@ fn reserved(iteration: i64) -> Key {
 
 fn history(base: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
-    command.arg("--base").arg(base).arg("history");
+    command.arg("--base").arg(base).args(["history", "--table"]);
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
 
