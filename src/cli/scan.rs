@@ -116,7 +116,7 @@ impl Likely<'_> {
             None => "",
         };
         let aside = match can_go {
-            true => ", with the empty registry of that set aside",
+            true => ", whose empty registry is then set aside",
             false => "",
         };
         let question = format!(

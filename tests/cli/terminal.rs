@@ -31,7 +31,8 @@ pub(crate) fn answered(world: &World, line: &str, answer: &str) -> String {
 pub(crate) fn answered_in(world: &World, folder: &str, line: &str, answer: &str) -> String {
     let mut command = world.call(line);
     command.current_dir(world.base.join(folder));
-    let (text, code) = spoken(&mut command, 100, answer, &[("NO_COLOR", "1")]);
+    // So wide that nothing is folded: the folder of a test has a name of another length each time.
+    let (text, code) = spoken(&mut command, 400, answer, &[("NO_COLOR", "1")]);
     let text = format!("$ dalsegno {line}\n{text}exit {}\n", code.unwrap());
     world.hide(&text)
 }
@@ -422,6 +423,10 @@ fn what_is_said_and_what_history_shows_is_folded_between_words() {
             format!("history show {last}"),
             format!("show '{array}'"),
             "gc --keep-last 1".to_owned(),
+            format!(
+                "gc --keep-last 1 --explain '{}'",
+                array.replace("id=3, bias=0.75", "id=4, bias=0.5")
+            ),
             "refresh".to_owned(),
         ] {
             text += &on_terminal(&world, columns, &line, &[("NO_COLOR", "1")]);

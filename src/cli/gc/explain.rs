@@ -73,7 +73,7 @@ pub(super) fn explain(
     ));
     lines
         .iter()
-        .try_for_each(|line| context.line(&escape(line)))
+        .try_for_each(|line| context.folded_line(&escape(line), 12))
 }
 
 /// What a plan for whole runs says about an artifact; such a plan has no verdicts of rules.

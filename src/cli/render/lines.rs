@@ -57,6 +57,10 @@ fn fold(line: &str, width: usize, indent: usize) -> String {
             Unit::Command(words) => folds.command(&gap, &words),
         }
     }
+    // An answer is typed behind them.
+    folds
+        .text
+        .push_str(&line[line.trim_end_matches(' ').len()..]);
     folds.text
 }
 
@@ -228,6 +232,10 @@ mod tests {
     fn lines_are_broken_between_words_and_long_words_behind_their_marks() {
         assert_eq!(folded("short", 20), "short");
         assert_eq!(folded("", 20), "");
+        assert_eq!(
+            folded("Remove it all? [y/N] ", 18),
+            "Remove it all?\n    [y/N] "
+        );
         assert_eq!(
             folded("would keep   21 artifacts, 1 MiB in 3 files", 24),
             "would keep   21\n    artifacts, 1 MiB in\n    3 files"
