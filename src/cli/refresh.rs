@@ -1,5 +1,7 @@
 //! `refresh`: looks on disk for the data of artifacts.
 
+use std::ops::ControlFlow;
+
 use clap::Args;
 
 use super::context::Context;
@@ -8,6 +10,7 @@ use super::fail::Failure;
 use super::flags::Output;
 use super::render;
 use super::selection::Asked;
+use crate::catalog::{RunRow, SummaryOptions};
 use crate::model::filter::Filter;
 use crate::model::operation::Action;
 use crate::ops::refresh::{RefreshOptions, RefreshReport};
@@ -42,6 +45,10 @@ const PARTS: Parts = Parts {
     next: "look for the rest with: dalsegno refresh",
 };
 
+/// Rows that were left out are counted so far: in a large catalog, counting all would take longer
+/// than the refresh.
+const MOST_COUNTED: u64 = 100_000;
+
 /// Says how many rows were left out because they were present, and how to look at them.
 fn say_not_looked_at(
     context: &Context,
@@ -50,17 +57,26 @@ fn say_not_looked_at(
     report: &RefreshReport,
 ) -> Result<(), Failure> {
     let mut present = 0;
-    registry.runs(filter, |run| {
+    registry.runs_by(filter, &SummaryOptions::default(), |run: RunRow| {
         present += run.present;
-        Ok(())
+        Ok(
+            match present.saturating_sub(report.present) > MOST_COUNTED {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            },
+        )
     })?;
     let left_out = present.saturating_sub(report.present);
     if left_out > 0 {
         let were = if left_out == 1 { "was" } else { "were" };
+        let left_out = match left_out > MOST_COUNTED {
+            true => format!("over {}", render::count(MOST_COUNTED, "row")),
+            false => render::count(left_out, "row"),
+        };
         let hint = context.with_base("look at each with: dalsegno refresh --all");
         context.say(&format!(
-            "{} that {were} present {were} not looked at, and may be gone or rewritten; {hint}",
-            render::count(left_out, "row")
+            "{left_out} that {were} present {were} not looked at, and may be gone or rewritten; \
+             {hint}"
         ));
     }
     Ok(())
