@@ -90,9 +90,13 @@ pub(super) fn complete(arguments: &[OsString], program: fn() -> clap::Command) -
         return false;
     }
     let here = std::env::current_dir().ok();
-    let _ = FLAGS_WITH_VALUE.set(flags_with_value(&program()));
     // A word that cannot be completed is no error.
-    CompleteEnv::with_factory(|| completed(program()))
+    let factory = || {
+        let program = program();
+        FLAGS_WITH_VALUE.get_or_init(|| flags_with_value(&program));
+        completed(program)
+    };
+    CompleteEnv::with_factory(factory)
         .var(VARIABLE)
         .shells(SHELLS)
         .try_complete(arguments.iter().cloned(), here.as_deref())

@@ -15,10 +15,12 @@ pub(super) const SHELLS: Shells<'static> = Shells(&[
     &Quoting {
         shell: &Zsh,
         only_last: false,
+        flags_last: false,
     },
     &Quoting {
         shell: &Fish,
         only_last: true,
+        flags_last: true,
     },
     &Elvish,
     &Powershell,
@@ -109,6 +111,9 @@ struct Quoting {
     shell: &'static dyn EnvCompleter,
     /// Whether the word that is completed is the only one with quotes.
     only_last: bool,
+    /// Whether it shows flags behind names. Another one lists what has a description first, so that it
+    /// is answered flags only if there are no names.
+    flags_last: bool,
 }
 
 impl EnvCompleter for Quoting {
@@ -160,6 +165,9 @@ impl EnvCompleter for Quoting {
             None => "",
         };
         lines.sort_by_key(|line| is_flag(line));
+        if !self.flags_last && lines.first().is_some_and(|line| !is_flag(line)) {
+            lines.retain(|line| !is_flag(line));
+        }
         write!(buffer, "{}{end}", lines.join(&mark))
     }
 }

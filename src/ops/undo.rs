@@ -209,7 +209,8 @@ const DEEDS: [Action; 8] = [
 /// # Errors
 /// [`UndoError::Nothing`] if there is none; [`Error::Catalog`] if the history cannot be read.
 fn newest(catalog: &Catalog) -> Result<i64, Error> {
-    let newest = not_undone(catalog, 1)?.into_iter().next();
+    let newest = not_undone(catalog, 1, None)?.into_iter().next();
+    let newest = newest.map(|operation| operation.id);
     newest.ok_or_else(|| refused(UndoError::Nothing))
 }
 
@@ -243,51 +244,52 @@ pub(crate) fn undo_last(
 fn undoable_before(catalog: &Catalog, id: i64) -> Result<Option<i64>, Error> {
     /// Operations that are looked at.
     const MOST: usize = 100;
-    for before in not_undone(catalog, MOST)? {
-        if before < id && can_be_undone(catalog, before)? {
-            return Ok(Some(before));
-        }
-    }
-    Ok(None)
+    let mut before = not_undone(catalog, MOST, None)?.into_iter();
+    let before = before.find(|operation| operation.id < id && can_be_undone(catalog, operation));
+    Ok(before.map(|operation| operation.id))
 }
 
-/// The newest operations that were not undone and can be, at most so many, the newest first.
+/// The newest operations that were not undone and can be, at most so many, the newest first. Only
+/// the last of a long history are looked at.
 ///
 /// # Errors
 /// [`Error::Catalog`] if the history cannot be read.
 #[cfg(feature = "cli")]
 pub(crate) fn undoable(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
-    let mut found = Vec::new();
-    for id in not_undone(catalog, most)? {
-        if can_be_undone(catalog, id)? {
-            found.push(id);
-        }
-    }
-    Ok(found)
+    /// Operations that are looked at, whatever they did.
+    const LAST: u64 = 1_000;
+    let mut found = not_undone(catalog, most, Some(LAST))?;
+    found.retain(|operation| can_be_undone(catalog, operation));
+    Ok(found.iter().map(|operation| operation.id).collect())
 }
 
 /// Whether an operation that was not undone can be.
-fn can_be_undone(catalog: &Catalog, id: i64) -> Result<bool, Error> {
-    let Some((operation, _)) = catalog.operation(id)? else {
-        return Ok(false);
-    };
-    Ok(match operation.action {
-        Action::Remove => kept_removal(catalog, &operation).is_ok(),
+fn can_be_undone(catalog: &Catalog, operation: &Operation) -> bool {
+    match operation.action {
+        Action::Remove => kept_removal(catalog, operation).is_ok(),
         // What was renamed or set again since is refused too.
         action => {
-            why_never(action).is_empty() && matches!(changed_since(catalog, &operation), Ok(None))
+            why_never(action).is_empty() && matches!(changed_since(catalog, operation), Ok(None))
         }
-    })
+    }
 }
 
-/// The newest of what users did that was not undone, at most so many.
-fn not_undone(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
-    let filter = HistoryFilter::default().actions(DEEDS);
+/// The newest of what users did that was not undone, at most so many, and if it is given, among so
+/// many operations of any kind.
+fn not_undone(catalog: &Catalog, most: usize, last: Option<u64>) -> Result<Vec<Operation>, Error> {
+    let filter = match last {
+        None => HistoryFilter::default().actions(DEEDS),
+        // Without an index of actions, a selection would go through the whole history.
+        Some(_) => HistoryFilter {
+            most: last,
+            ..HistoryFilter::default()
+        },
+    };
     let mut undone = BTreeSet::new();
     let mut found = Vec::new();
     catalog.history(&filter, |operation| {
         // The newest comes first: what undid an undo is known before it.
-        if undone.contains(&operation.id) {
+        if undone.contains(&operation.id) || !DEEDS.contains(&operation.action) {
             return Ok(ControlFlow::Continue(()));
         }
         let undid = operation.reason.as_deref().and_then(undone_by);
@@ -295,7 +297,7 @@ fn not_undone(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
             Some(undid) => {
                 undone.insert(undid);
             }
-            None => found.push(operation.id),
+            None => found.push(operation),
         }
         Ok::<_, Error>(match found.len() < most {
             true => ControlFlow::Continue(()),

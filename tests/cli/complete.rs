@@ -158,15 +158,16 @@ fn names_come_from_the_catalog() {
     for shell in ["fish", "zsh", "bash"] {
         let mut undo = answer(&world, &world.base, shell, &["undo", ""]);
         undo.truncate(5);
-        let flag = undo.pop().unwrap_or_default();
+        // zsh would show flags first, because they have a description.
+        let flag = (shell != "zsh").then(|| undo.pop().unwrap_or_default());
         assert_eq!(undo, ["last", "6", "4", "3"], "{shell}");
-        assert!(flag.starts_with('-'), "{shell}: {flag}");
+        assert!(flag.is_none_or(|flag| flag.starts_with('-')), "{shell}");
         // Flags come behind what they are about.
         for (command, name) in [("unpin", "figure-3"), ("restore", removal)] {
             let answers = answer(&world, &world.base, shell, &[command, ""]);
             assert!(answers.iter().any(|answer| answer == name), "{answers:?}");
             let flags = answers.iter().skip_while(|word| !word.starts_with('-'));
-            assert!(flags.clone().count() > 2, "{answers:?}");
+            assert_eq!(flags.clone().count() > 2, shell != "zsh", "{answers:?}");
             for flag in flags {
                 assert!(flag.starts_with('-'), "{answers:?}");
             }
@@ -448,6 +449,8 @@ fn zsh_completes_values_after_flags() {
         ("list --run mi\t", "--run|mito"),
         ("list --sort si\t", "--sort|size"),
         ("unpin f\t", "figure-3"),
+        ("unpin \t", "figure-3"),
+        ("unpin --id 1 --tab\t", "--id|1|--table"),
         ("list --run ./m\t", "--run|./mito"),
         ("gc --policy \t", "--policy|weekly"),
     ];
