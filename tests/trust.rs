@@ -28,6 +28,8 @@ mod interrupted;
 mod parts;
 #[path = "trust/purges.rs"]
 mod purges;
+#[path = "trust/restores.rs"]
+mod restores;
 #[path = "trust/scene.rs"]
 mod scene;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]

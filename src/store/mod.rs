@@ -34,7 +34,7 @@ pub use dirs::explain_closed;
 pub(crate) use dirs::why_unreadable;
 pub use dirs::{
     EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
-    not_emptied, not_openable, not_put_back, require_movable, require_writable, whose_rights,
+    not_emptied, not_openable, require_movable, require_put_back, whose_rights, why_stays,
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, sticky_folders, umask};

@@ -1,30 +1,10 @@
 //! A removal that was interrupted, and that recovery leaves to its owner: what it holds is not gone.
 
 use std::fs;
-use std::path::Path;
 
-use dalsegno::model::layout;
-
-use crate::child::prediction;
-use crate::scene::{ID, MEMBER, ROOT, Scene, VICTIM, give, named};
+use crate::scene::{ID, MEMBER, ROOT, Scene, VICTIM, array, close, give, named};
 
 const CONTAINER: &str = "private/validation.zarr";
-
-fn array(run: &str) -> String {
-    layout::locate(&prediction(run, 1)).path()
-}
-
-/// Gives what is at a path, and below it, to the victim alone.
-fn close(path: &Path) {
-    if path.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            close(&entry.unwrap().path());
-        }
-        give(path, VICTIM, 0o700);
-    } else {
-        give(path, VICTIM, 0o600);
-    }
-}
 
 /// As if the victim's removal of an item had been killed after its rename.
 fn interrupted(scene: &Scene, path: &str) {

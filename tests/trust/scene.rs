@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
+use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::{
@@ -149,6 +150,23 @@ pub(crate) fn give(path: &Path, user: u32, mode: u32) {
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
+/// Path of the array of a run, relative to the base directory.
+pub(crate) fn array(run: &str) -> String {
+    layout::locate(&prediction(run, 1)).path()
+}
+
+/// Gives what is at a path, and below it, to the victim alone.
+pub(crate) fn close(path: &Path) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            close(&entry.unwrap().path());
+        }
+        give(path, VICTIM, 0o700);
+    } else {
+        give(path, VICTIM, 0o600);
+    }
+}
+
 /// Peak of the memory of this process, in bytes.
 pub(crate) fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -286,7 +304,10 @@ pub(crate) fn act(action: &str, base: &Path) {
             }
         }
         "parts" => {
-            let target = RestoreTarget::Removal(name.parse().unwrap());
+            let target = match name {
+                "" => RestoreTarget::Filter(Filter::default()),
+                id => RestoreTarget::Removal(id.parse().unwrap()),
+            };
             let words = |report: dalsegno::Result<RestoreReport>| match report {
                 Ok(report) => {
                     let skipped = report.skipped.iter();
@@ -302,6 +323,18 @@ pub(crate) fn act(action: &str, base: &Path) {
             say(&words(registry.plan_restore(std::slice::from_ref(&target))));
             say(&words(registry.restore(&target)));
         }
+        "undo" => match registry.undo_last() {
+            Ok(report) => {
+                let codes = report.skipped.iter().map(|one| one.code);
+                let codes: Vec<_> = codes.collect();
+                say(&format!(
+                    "back {} {}",
+                    report.artifacts.len(),
+                    codes.join(" ")
+                ));
+            }
+            Err(error) => say(&format!("{} {error}", error.code())),
+        },
         "rename" => {
             let (run, to) = name.split_once(' ').unwrap();
             let (run, to) = (run.parse().unwrap(), to.parse().unwrap());

@@ -384,8 +384,9 @@ class Restored:
     artifacts: tuple[Artifact, ...]
     moved: int
     skipped: tuple[Skipped, ...]
-    """What stays in the trash because something is at its place, and why; and what was deleted in
-    the trash by hand (``lost-in-trash``), whose rows are back as missing."""
+    """What stays in the trash because something is at its place, because this user may not move it,
+    or because its removal cannot be read, and why; and what was deleted in the trash by hand
+    (``lost-in-trash``), whose rows are back as missing."""
     older: tuple[OlderRemoved, ...]
     """What stays in the trash because a newer removal took something from the same path."""
     stale_lists: tuple[StaleList, ...]

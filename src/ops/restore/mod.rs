@@ -28,7 +28,9 @@
 //! no row by the id of its removal. If a restore of such files alone is killed, each is in its
 //! place or in the trash, and stays there. Nothing that is at an old path is overwritten or moved;
 //! only an empty folder gives way, and a row without data becomes what the removed one was. Folders
-//! above an old path that are gone are made again as they were.
+//! above an old path that are gone are made again as they were. What this user may not open in the
+//! trash, or not move back, is treated in the same way: it stays, is in the report, and the rest
+//! comes back.
 //!
 //! An item that is not the one that the manifest names stays, and all of its removal with it; see
 //! `exchanged`. Each user that may have put an item into the trash must be able to write in the
@@ -39,32 +41,30 @@
 use std::cmp::Reverse;
 mod absent;
 mod exchanged;
+mod items;
 mod lost;
 mod parts;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use self::absent::Absent;
-use self::exchanged::{AllItems, Identities};
-use self::parts::{Item, Move, RowBack, WayBack};
-use crate::catalog::{Catalog, Change, RemovalView};
+use self::exchanged::AllItems;
+use self::items::{RestorePart, way_back};
+use self::parts::{Move, RowBack};
+use crate::catalog::{Catalog, Change};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
-use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::ops::remove::{Skipped, checked_item};
+use crate::ops::remove::Skipped;
 use crate::ops::{recover, rest, target, trash};
-use crate::store::{
-    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList, Trash,
-    TrashFolder, TrashItem,
-};
+use crate::store::{self, Base, Claim, DirtyFolders, StaleList, Trash, TrashFolder, TrashItem};
 
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +105,9 @@ pub struct RestoreReport {
     pub artifacts: Vec<Artifact>,
     /// Renames that it took.
     pub moved: u64,
-    /// Artifacts that stay in the trash because something is at their place, and those that were
-    /// deleted in the trash by hand, and why. The rows of the latter are back as missing.
+    /// Artifacts that stay in the trash because something is at their place, because this user may
+    /// not move them, or because their removal cannot be read, and those that were deleted in the
+    /// trash by hand, and why. The rows of the latter are back as missing.
     pub skipped: Vec<Skipped>,
     /// Items that stay in the trash because a newer removal took something from the same path.
     pub older: Vec<OlderRemoved>,
@@ -297,9 +298,10 @@ fn has_leftovers(base: &Base, id: &RemovalId) -> Result<bool, Error> {
 /// a removal of which everything comes back, also what has no row.
 ///
 /// # Errors
-/// [`Error::Occupied`] and the like if nothing can come back because something is in its place; any
-/// other [`Error`] if an item cannot be moved. That removal is then as before; removals before it
-/// are restored.
+/// [`Error::Occupied`] and the like if nothing can come back because something is in its place, or
+/// this user may not move it, and any other [`Error`] of a removal that is then as before: if another
+/// removal is restored, they are in the report. An error of the catalog, and a cancellation, ends
+/// the call: removals before it are restored.
 fn restore(
     catalog: &Catalog,
     base: &Base,
@@ -321,11 +323,15 @@ fn restore(
         let part = (id, part, &all);
         match restore_one(catalog, base, &trash, operation, part, &mut report) {
             Ok(()) => report.removals.push(id.clone()),
-            // Nothing of this one can come back: another may.
-            Err(error) if report.skipped.len() > skipped && !error.ends_all() => {
+            Err(error) if error.ends_all() => return Err(error),
+            // This one is as it was: another may come back.
+            Err(error) => {
+                let error = explained(base, error);
+                if report.skipped.len() == skipped {
+                    report.skipped.extend(skipped_of(artifacts, id, &error));
+                }
                 first.get_or_insert(error);
             }
-            Err(error) => return Err(error),
         }
     }
     match first.filter(|_| report.removals.is_empty()) {
@@ -334,15 +340,24 @@ fn restore(
     }
 }
 
-/// The part of one removal that comes back.
-#[derive(Debug, Clone, Default)]
-struct RestorePart {
-    /// The numbers of the artifacts that are wanted of each item.
-    items: BTreeMap<u32, BTreeSet<i64>>,
-    /// Artifacts that had no data.
-    rows: Vec<Artifact>,
-    /// Whether items without an artifact are wanted too.
-    is_whole: bool,
+/// Says whose the folder of a removal is that this user may not open, if that is the error.
+fn explained(base: &Base, error: Error) -> Error {
+    let Error::Storage(error) = error else {
+        return error;
+    };
+    let at = error.path().strip_prefix(base.path());
+    let at = at.unwrap_or(error.path()).to_path_buf();
+    store::explain_closed(base, &at, error).into()
+}
+
+/// The artifacts of a removal of which nothing comes back because of an error.
+fn skipped_of(
+    artifacts: &[RemovedArtifact],
+    id: &RemovalId,
+    error: &Error,
+) -> impl Iterator<Item = Skipped> {
+    let of_removal = artifacts.iter().filter(|one| one.removal == *id);
+    of_removal.map(|one| Skipped::new(one.artifact.path(), error))
 }
 
 /// The artifacts that are to come back, as parts of the removals that they are in; `whole` as for
@@ -398,20 +413,26 @@ pub(crate) fn plan_restore(
         let mut first = None;
         let mut comes = false;
         for (id, part) in by_removal(&removed, whole(target)) {
-            let folder = match Trash::open(base)? {
-                Some(trash) => trash.folder(id)?,
-                None => None,
+            let look = || {
+                let folder = match Trash::open(base)? {
+                    Some(trash) => trash.folder(id)?,
+                    None => None,
+                };
+                catalog.view_removals(|view| {
+                    let back = way_back(base, view, folder.as_ref(), (id, &part), &all)?;
+                    Ok::<_, Error>(back.beside(&taken))
+                })
             };
-            let back = catalog.view_removals(|view| {
-                let back = way_back(base, view, folder.as_ref(), (id, &part), &all)?;
-                Ok::<_, Error>(back.beside(&taken))
-            })?;
-            for back in &back.moves {
-                if let Some(folder) = &folder {
-                    folder.check_way_back(base, &back.item, &back.claim)?;
-                    store::require_writable(base, Path::new(&back.item.path))?;
+            let back = match look() {
+                Ok(back) => back,
+                Err(error) if error.ends_all() => return Err(error),
+                Err(error) => {
+                    let error = explained(base, error);
+                    report.skipped.extend(skipped_of(&removed, id, &error));
+                    first.get_or_insert(error);
+                    continue;
                 }
-            }
+            };
             report.skipped.extend(back.skipped);
             match back
                 .first
@@ -572,9 +593,8 @@ fn restore_part(
         // It was free when it was checked: another process has put something there since.
         let back = folder.put_back(base, item, claim, forms, &mut dirty);
         let back = back.map_err(|error| {
-            let trashed = folder.path().join(item.item.to_string());
-            let trashed = trashed.strip_prefix(base.path()).ok();
-            store::not_put_back(base, Path::new(&item.path), trashed, error)
+            let trashed = parts::in_trash(base, folder, item);
+            store::why_stays(base, Path::new(&item.path), &trashed, error)
         });
         if !back? {
             return Err(Error::Occupied {
@@ -601,144 +621,6 @@ fn restore_part(
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     Ok(artifacts)
-}
-
-/// Decides what of a removal comes back, by what is in the trash and at its old places now.
-fn way_back(
-    base: &Base,
-    view: &RemovalView<'_>,
-    folder: Option<&TrashFolder>,
-    (id, part): (&RemovalId, &RestorePart),
-    all: &AllItems,
-) -> Result<WayBack, Error> {
-    match view.removal(id)? {
-        None => {
-            return Err(Error::NoRemoval {
-                id: id.to_string(),
-                nearest: None,
-            });
-        }
-        Some(open) if open.state != RemovalState::Kept => {
-            let state = open.state.as_str();
-            return Err(Error::NotRestorable {
-                id: id.to_string(),
-                state,
-            });
-        }
-        Some(_) => {}
-    }
-    let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
-    let named = manifest.as_ref().map(ManifestItems::by_number);
-    let named = named.unwrap_or_default();
-    let mut back = WayBack::default();
-    let identities = Identities::new(base, id, all);
-    let mut items = part.items.clone();
-    if let (true, Some(folder)) = (part.is_whole, folder) {
-        // All their artifacts are back, and something beside them had no place.
-        for &number in named.keys() {
-            if folder.has(number)? && view.path_of_item(id, number)?.is_some() {
-                items.entry(number).or_default();
-            }
-        }
-    }
-    for (&number, wanted) in &items {
-        let rows = view.of_item(id, number)?;
-        let unknown = || Error::NotInTrash {
-            what: format!("item {number} of removal {id}"),
-            nearest: None,
-        };
-        let path = view.path_of_item(id, number)?.ok_or_else(unknown)?;
-        let is_run =
-            |run: &str| rows.is_empty() || rows.iter().any(|row| row.key.run().as_str() == run);
-        // A row is input too: its path must lead neither out of the base directory nor to another
-        // run.
-        checked_item(&path, is_run)?;
-        let form = form_of(&rows, &path);
-        let found = match folder {
-            Some(folder) => folder.identify(number, form)?.map(|entry| (folder, entry)),
-            None => None,
-        };
-        let Some((folder, entry)) = found else {
-            // Another thing of that name: what became of the item is not known.
-            if let Some(folder) = folder
-                && folder.has(number)?
-            {
-                let path = folder.path().join(number.to_string());
-                back.add_exchanged((base, &path), form, &rows);
-                continue;
-            }
-            back.add_lost(base, id, (number, &path), &rows);
-            continue;
-        };
-        // A manifest is input: data only comes back to the path that its rows have.
-        let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
-        if !rows.iter().all(is_at) {
-            let detail = format!("item {number} of removal {id} was not at {path}");
-            return Err(view.damaged(detail).into());
-        }
-        let named = named
-            .get(&number)
-            .copied()
-            // What the manifest says counts only if it agrees with the rows.
-            .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
-        if let (Some((named, _)), Some(manifest)) = (named, &manifest) {
-            identities.require_same(folder, manifest, (named, entry), &rows)?;
-        }
-        let item = TrashItem {
-            item: number,
-            path,
-            entry_type: form,
-            part: None,
-            listed_in: named.map_or_else(Vec::new, |(named, _)| named.listed_in.clone()),
-            entry,
-        };
-        // What the manifest says of folders counts as far as its writers are among the claimants.
-        let forms = match (named, &manifest) {
-            (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
-            _ => FolderForms::default(),
-        };
-        let (mut rows, lost) = lost::part_lost(folder, (number, &item.path), rows);
-        let mut wanted = wanted.clone();
-        let mut all = rows.iter().chain(&lost);
-        let is_whole = all.all(|row| wanted.contains(&row.id.0));
-        // As with what has no row, it comes with all of its item.
-        let put_back = lost::put_back(view, (id, folder), (number, &item.path))?;
-        wanted.extend(put_back.iter().filter(|_| is_whole).map(|row| row.id.0));
-        rows.extend(put_back);
-        back.add(Item {
-            base,
-            view,
-            removal: id,
-            folder,
-            claim: folder.claim(&number.to_string(), named)?,
-            forms,
-            item,
-            rows,
-            lost,
-            wanted,
-        })?;
-    }
-    for row in &part.rows {
-        back.add_row(base, view, row)?;
-    }
-    back.leave_shells(folder)?;
-    Ok(back)
-}
-
-/// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or
-/// by the layout if no row has it.
-fn form_of(rows: &[Artifact], path: &str) -> EntryType {
-    let is_file = match rows {
-        [] => layout::parse(path).is_ok_and(|key| key.kind().is_file()),
-        rows => rows
-            .iter()
-            .any(|row| row.key.kind().is_file() && row.location().path() == path),
-    };
-    if is_file {
-        EntryType::File
-    } else {
-        EntryType::Folder
-    }
 }
 
 /// Moves items that were restored already into the trash again. The next open for writing moves

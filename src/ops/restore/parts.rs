@@ -37,7 +37,7 @@ pub(super) struct WayBack {
     /// Group metadata, of the item that is looked at, that differs from what is at its place.
     kept_groups: Vec<PathBuf>,
     /// Data that goes into another registry would have no row there.
-    around: RegistriesAround,
+    pub(super) around: RegistriesAround,
 }
 
 /// An item, or a part of one, that goes back.
@@ -88,9 +88,56 @@ impl WayBack {
         self
     }
 
+    /// Nothing yet, with what is known of registries around it.
+    pub(super) fn around(around: RegistriesAround) -> Self {
+        Self {
+            around,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what comes back, and what stays, of another item of the same removal.
+    pub(super) fn append(&mut self, item: Self) {
+        self.moves.extend(item.moves);
+        self.rows.extend(item.rows);
+        self.skipped.extend(item.skipped);
+        self.first = self.first.take().or(item.first);
+        self.lost.extend(item.lost);
+        self.lost_rows.extend(item.lost_rows);
+        self.around = item.around;
+    }
+
     pub(super) fn skip(&mut self, path: PathBuf, error: Error) {
-        self.skipped.push(Skipped::new(path, &error));
+        let mut skipped = Skipped::new(path, &error);
+        if let Error::Storage(StorageError::NotMovable {
+            share: Some(share), ..
+        }) = &error
+        {
+            skipped.reason += &format!("; {share}");
+        }
+        self.skipped.push(skipped);
         self.first.get_or_insert(error);
+    }
+
+    /// Names what cannot come back because of one error, or `place` if nothing is named.
+    pub(super) fn skip_each(
+        &mut self,
+        error: Error,
+        paths: impl IntoIterator<Item = PathBuf>,
+        place: PathBuf,
+    ) {
+        let mut error = Some(error);
+        let mut is_named = false;
+        for path in paths {
+            is_named = true;
+            let next = error.as_ref().map(|error| of_next(error, path.clone()));
+            if let Some(error) = std::mem::replace(&mut error, next) {
+                self.skip(path, error);
+            }
+        }
+        if let Some(error) = error.filter(|_| !is_named) {
+            self.skip(place, error);
+        }
     }
 
     /// Adds an item that is not in the trash any more, with its artifacts.
@@ -203,7 +250,7 @@ impl WayBack {
     }
 
     /// Adds what is moved with its rows. `false` if it stays, and is named: a user who may have put
-    /// it into the trash may not write where it goes.
+    /// it into the trash may not write where it goes, or this user may not move it there.
     fn take(
         &mut self,
         item: &Item<'_>,
@@ -220,6 +267,15 @@ impl WayBack {
         };
         match item.folder.check_way_back(item.base, &moved, &claim) {
             Err(error @ StorageError::Untrusted { .. }) => {
+                self.skip_rows(item, &moved.path, error.into(), rows);
+                return Ok(false);
+            }
+            checked => checked?,
+        }
+        let trashed = in_trash(item.base, item.folder, &moved);
+        let place = Path::new(&moved.path);
+        match store::require_put_back(item.base, place, &trashed, moved.entry_type) {
+            Err(error) if error.is_permission() => {
                 self.skip_rows(item, &moved.path, error.into(), rows);
                 return Ok(false);
             }
@@ -381,16 +437,7 @@ impl WayBack {
 
     /// Names these artifacts of a place, or the place if it has none, which cannot come back.
     fn skip_rows(&mut self, item: &Item<'_>, place: &str, error: Error, rows: &[Artifact]) {
-        let mut error = Some(error);
-        for row in rows {
-            let next = error.as_ref().map(|error| of_next(error, row));
-            if let Some(error) = std::mem::replace(&mut error, next) {
-                self.skip(row.path(), error);
-            }
-        }
-        if let Some(error) = error.filter(|_| rows.is_empty()) {
-            self.skip(item.full(place), error);
-        }
+        self.skip_each(error, rows.iter().map(Artifact::path), item.full(place));
     }
 }
 
@@ -477,9 +524,8 @@ fn obstacle_at(base: &Base, path: &str, form: EntryType) -> Result<Option<Error>
     }
 }
 
-/// The same obstacle in the way of another row.
-fn of_next(obstacle: &Error, row: &Artifact) -> Error {
-    let path = row.path();
+/// The same obstacle in the way of what was at another path.
+fn of_next(obstacle: &Error, path: PathBuf) -> Error {
     match obstacle {
         Error::InnerRegistry { registry, .. } => Error::InnerRegistry {
             path,
@@ -499,6 +545,10 @@ fn of_next(obstacle: &Error, row: &Artifact) -> Error {
             let (path, why) = (path.clone(), why.clone());
             StorageError::Untrusted { path, why }.into()
         }
+        Error::Storage(StorageError::NotMovable { why, share, .. }) => {
+            let (why, share) = (why.clone(), share.clone());
+            StorageError::NotMovable { path, why, share }.into()
+        }
         _ => Error::Occupied { path },
     }
 }
@@ -514,6 +564,17 @@ fn is_folder(obstacle: &Error) -> bool {
                     | StorageError::OtherDevice { .. }
             )
     )
+}
+
+/// Where an item, or a part of one, is: relative to the base directory.
+pub(super) fn in_trash(base: &Base, folder: &TrashFolder, item: &TrashItem) -> PathBuf {
+    let folder = folder.path();
+    let folder = folder.strip_prefix(base.path()).unwrap_or(folder);
+    let place = folder.join(item.item.to_string());
+    match &item.part {
+        Some(part) => place.join(part),
+        None => place,
+    }
 }
 
 fn form_of_row(row: &Artifact) -> EntryType {

@@ -6,8 +6,11 @@ use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat, accessat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
-use super::movable::share;
+use super::entry::EntryType;
+use super::movable::{not_put_back, require_movable, require_writable, share};
 use crate::disk::{open_below, stat_below, whose};
+use crate::model::causes::with_causes;
+use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
@@ -70,6 +73,61 @@ pub(crate) fn why_unreadable(base: &Base, path: &Path) -> Option<String> {
         why += &format!("; {share}");
     }
     Some(why)
+}
+
+/// Refuses what this user may not move from the trash, where it is at `trashed`, to a path: both
+/// relative to the base directory. If the rights cannot be read, moving it decides.
+///
+/// # Errors
+/// - [`StorageError::NotMovable`] if this user may not.
+/// - [`StorageError::Io`] and the like if one of the two cannot be looked at.
+pub fn require_put_back(
+    base: &Base,
+    path: &Path,
+    trashed: &Path,
+    entry_type: EntryType,
+) -> Result<(), StorageError> {
+    require_writable(base, path)
+        .and_then(|()| require_movable(base, trashed, entry_type))
+        .map_err(|error| why_stays(base, path, trashed, error))
+}
+
+/// Makes an error about permissions into the one that says why what is at `trashed` in the trash
+/// does not go back to a path: whose the folder is that is in the way. Any other error stays as it
+/// is.
+#[must_use]
+pub fn why_stays(base: &Base, path: &Path, trashed: &Path, error: StorageError) -> StorageError {
+    if !error.is_permission() {
+        return error;
+    }
+    let error = match not_put_back(base, path, Some(trashed), error) {
+        error @ StorageError::NotMovable { .. } => error,
+        error => {
+            let at = error.path().strip_prefix(base.path());
+            let about = match at.is_ok_and(|at| at.starts_with(REGISTRY_DIR)) {
+                true => trashed,
+                false => path,
+            };
+            explain_closed(base, about, error)
+        }
+    };
+    let full = base.path().join(path);
+    match error {
+        StorageError::NotMovable {
+            path: named,
+            why,
+            share,
+        } => StorageError::NotMovable {
+            why: match named.starts_with(base.path().join(REGISTRY_DIR)) {
+                true => format!("in the trash {why}"),
+                false => why,
+            },
+            path: full,
+            share,
+        },
+        // Whose it is cannot be found out.
+        error => StorageError::not_movable(&full, &with_causes(&error)),
+    }
 }
 
 /// Says whose the folder is that this user may not open, of an error about data at `path`, relative

@@ -16,8 +16,8 @@ mod movable;
 mod moves;
 mod unlinked;
 
-pub use closed::explain_closed;
 pub(crate) use closed::why_unreadable;
+pub use closed::{explain_closed, require_put_back, why_stays};
 pub(super) use descend::{
     IfAbsent, descend, device_of, holds_registry, may_have_folders, open_error, open_folder,
 };
@@ -30,9 +30,7 @@ pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};
 pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
-pub use movable::{
-    not_emptied, not_openable, not_put_back, require_movable, require_writable, whose_rights,
-};
+pub use movable::{not_emptied, not_openable, require_movable, whose_rights};
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};
