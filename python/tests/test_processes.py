@@ -245,7 +245,7 @@ def interrupt(base: Path, call: str) -> tuple[list[str], float]:
     [
         "registry.record_prediction('r', 1, 'd')",
         "registry.scan()",
-        "registry.score('r', 1, {'voi': 1})",
+        "registry.unscore(dalsegno.values.Score('r', 1, None, None, 'voi', 1))",
     ],
 )
 def test_ctrl_c_is_answered_within_a_second_and_nothing_was_done(base: Path, call: str) -> None:
