@@ -38,6 +38,7 @@ fn rows_of_an_interrupted_removal_stay_until_its_owner_writes() {
         };
         refused(&scene.run(MEMBER, "remove private")[0]);
         refused(&scene.run(MEMBER, "remove-all")[0]);
+        assert_eq!(scene.run(MEMBER, "gc"), ["shared"]);
         refused(&scene.run(MEMBER, "rename shared private")[0]);
         refused(&scene.run(MEMBER, "rename private other")[0]);
         let going = scene.run(MEMBER, "remove-all going");

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
+use dalsegno::retention::{KeepRules, Policy, SelectRules};
 use dalsegno::{
-    Options, Question, RefreshOptions, Registry, RemoveOptions, RenameOptions, RestoreReport,
-    RestoreTarget, ScanOptions, Target, VerifyOptions, VerifyReport,
+    GcRequest, GcRules, Options, Question, RefreshOptions, Registry, RemoveOptions, RenameOptions,
+    RestoreReport, RestoreTarget, ScanOptions, Target, VerifyOptions, VerifyReport,
 };
 use rusqlite::Connection;
 use rustix::fs::Mode;
@@ -31,6 +33,8 @@ pub(crate) const ID: &str = "20261122-163000-3f9a2c";
 /// In a run of the victim that only the victim may write.
 pub(crate) const PRIVATE: &str = "private/validation.zarr/9/crop1/prediction";
 const NOW: i64 = 1_700_000_000_000;
+/// In 2100.
+const LATER: i64 = 4_102_444_800_000;
 
 pub(crate) struct Scene {
     _folder: tempfile::TempDir,
@@ -226,6 +230,10 @@ pub(crate) fn act(action: &str, base: &Path) {
             .clock(FixedClock(Timestamp(NOW + 3_600_000)))
             .purge_due(name != "restore")
             .open(base),
+        // When nothing is young any more.
+        "gc" => Options::new()
+            .clock(FixedClock(Timestamp(LATER)))
+            .open(base),
         _ => open(base),
     };
     let registry = match registry {
@@ -335,6 +343,16 @@ pub(crate) fn act(action: &str, base: &Path) {
             }
             Err(error) => say(&format!("{} {error}", error.code())),
         },
+        "gc" => {
+            let policy = Policy::default()
+                .select(SelectRules::default().kinds([Kind::Prediction]))
+                .keep(KeepRules::default().every(7))
+                .allow_empty_group(true);
+            let request = GcRequest::new(Filter::default(), GcRules::Policy(policy));
+            let plan = registry.plan_gc(&request.allow_incomplete(true)).unwrap();
+            let removed = plan.plan.removed();
+            removed.for_each(|line| say(line.artifact.key.run().as_str()));
+        }
         "rename" => {
             let (run, to) = name.split_once(' ').unwrap();
             let (run, to) = (run.parse().unwrap(), to.parse().unwrap());
