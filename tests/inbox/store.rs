@@ -202,13 +202,13 @@ fn a_header_that_is_overwritten_while_the_catalog_is_open_is_noticed_at_the_next
     assert!(waiting(base.path()).is_empty() && refused(base.path()).is_empty());
 }
 
-/// A store that says what it notices.
+/// A store that says what it notices, and what fails.
 fn noticing(base: &std::path::Path) -> (RecordingStore, Arc<Mutex<Vec<String>>>) {
     let notices = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&notices);
+    let (failed, heard) = (Arc::clone(&notices), Arc::clone(&notices));
     let store = RecordingStore::new(base)
         .unwrap()
-        .on_failure(|error| panic!("{error}"))
+        .on_failure(move |error| failed.lock().unwrap().push(error.to_string()))
         .on_notice(move |notice| heard.lock().unwrap().push(notice.to_owned()));
     (store, notices)
 }
