@@ -65,12 +65,57 @@ def test_what_matches_nothing_is_named(
     assert {one.filename for one in warned} == {__file__}, "where it was called"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it: it.list(older_than="400d"),
+        lambda it: it.list(run="affinities", older_than="400d"),
+        lambda it: it.list(min_bytes="1TB", sort="size"),
+        lambda it: it.iterations(before="2001-01-01"),
+        lambda it: it.runs(older_than="400d", refresh=False),
+        lambda it: it.du(older_than="400d"),
+        lambda it: it.remove(older_than="400d"),
+        lambda it: it.remove(pinned=True, iteration=2000),
+        lambda it: it.remove(state="missing"),
+        lambda it: it.plan_gc(older_than="400d", keep_first=1),
+        lambda it: it.plan_gc(keep_last=1, since="2090-01-01"),
+        lambda it: it.plan_gc(run="affinities", damaged=True),
+        lambda it: it.seal(state="missing"),
+        lambda it: it.verify(older_than="400d"),
+        lambda it: it.refresh(older_than="400d"),
+    ],
+)
+def test_a_selection_without_a_wrong_name_that_matches_nothing_is_said(
+    filled: Registry, call: Callable[[Registry], object]
+) -> None:
+    with pytest.warns(NothingSelectedWarning, match="matches the selection") as warned:
+        call(filled)
+    assert [one.filename for one in warned] == [__file__], "once, where it was called"
+    assert len(filled.list(state="present")) == 2
+
+
+def test_whether_anything_is_missing_is_a_question_and_no_a_good_answer(filled: Registry) -> None:
+    assert not filled.list(state="missing")
+    assert not filled.runs(state="damaged", run="affinities")
+    assert filled.verify(state="damaged").rows == 0
+
+
 def test_what_matches_is_silent(filled: Registry) -> None:
     assert len(filled.scores("voi*", run="aff*", iteration="..1000")) == 1
     assert filled.history(run="affinities", path="affinities/validation.zarr")
     assert filled.history(run="affinities", limit=0).to_dicts() == []
     assert filled.history(since="2090-01-01").to_dicts() == []
     filled.list(sort="score:voi_split")
+    for matches in (
+        {"pinned": True},
+        {"since": "1d"},
+        {"exclude_run": "other"},
+        {"state": "present"},
+    ):
+        assert filled.list(**matches)  # type: ignore[arg-type]
+        filled.refresh(**matches)  # type: ignore[arg-type]
+        assert filled.verify(**matches).rows  # type: ignore[arg-type]
+    assert filled.remove(older_than=0, keep_going=True, dataset="crop7", iteration=1000).skipped
     filled.unpin("fig-3", iteration=1000)
 
 

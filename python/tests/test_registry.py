@@ -210,16 +210,20 @@ def test_a_selection_is_anded_and_its_values_ored(registry: Registry) -> None:
     assert numbers == [2, 10]
     numbers = [row.iteration for row in registry.list(run="b", iteration=(1, "20.."))]
     assert numbers == [1, 20]
-    assert len(list(registry.list(older_than=timedelta(days=1)))) == 0
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match="matches the selection"):
+        assert len(list(registry.list(older_than=timedelta(days=1)))) == 0
     assert len(list(registry.list(older_than=datetime.now(timezone.utc) + timedelta(1)))) == 12
     day = datetime.now(timezone.utc).date() + timedelta(1)
     assert len(list(registry.list(older_than=f"{day + timedelta(1)}"))) == 12
     assert len(list(registry.list(before=day + timedelta(1), since="1d"))) == 12
-    assert len(list(registry.list(before="2020-01-01"))) == 0
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match="matches the selection"):
+        assert len(list(registry.list(before="2020-01-01"))) == 0
     runs = [row.run for row in registry.list(iteration=1, exclude_run="[!b]")]
     assert runs == ["b"]
-    assert list(registry.list(exclude_dataset=["d"])) == []
-    assert list(registry.list(exclude_kind="prediction")) == []
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match="matches the selection"):
+        assert list(registry.list(exclude_dataset=["d"])) == []
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning, match="matches the selection"):
+        assert list(registry.list(exclude_kind="prediction")) == []
     with pytest.raises(TypeError, match="a selection has no iterations"):
         registry.list(iterations=5)  # type: ignore[call-arg]
     with pytest.raises(ValueError):

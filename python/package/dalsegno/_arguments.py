@@ -329,6 +329,13 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def selects(wanted: Mapping[str, Any]) -> bool:
+    """Whether a selection as the native half takes it leaves anything out."""
+    return any(
+        value is not None and value is not False and value != [] for value in wanted.values()
+    )
+
+
 def texts(values: Any, what: str = "a name") -> list[str]:
     """Give the texts of one name or several."""
     return _texts(values, what)

@@ -275,7 +275,7 @@ class Asking(Core):
         with reporting(progress) as report:
             found, repaired = self._native.verify(wanted, how, report)
         if not (found["rows"] or found["findings"]):
-            self._matched(wanted)
+            self._matched(wanted, asks=True)
         reworded(found["findings"])
         keeper = self._native.keeper
         if keeper is not None:

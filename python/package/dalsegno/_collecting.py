@@ -219,9 +219,15 @@ class Collecting(Core):
             "words": ", ".join(words),
         }
         wanted = self._selection(asked)
-        self._matched(wanted)
+        unknown = self._native.unmatched(wanted)
+        self._warn_nothing(unknown, stacklevel=3)
         with reporting(progress) as report:
-            return Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))
+            plan = Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))
+        is_chosen = arguments.selects(wanted) or older_than is not None
+        if is_chosen and not (unknown or plan._native.lines(1)):
+            state = "damaged" if damaged else "present"
+            self._warn_nothing([f"no {state} artifact matches the selection"], stacklevel=3)
+        return plan
 
     def apply(
         self,

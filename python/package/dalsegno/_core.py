@@ -117,8 +117,9 @@ class Core:
         *,
         measure: bool = False,
         progress: Wanted = False,
+        asks: bool = True,
     ) -> Dict[str, Any]:
-        """The selection, after a look at what it may mean."""
+        """The selection of a question, or of a change, after a look at what it may mean."""
         wanted = self._selection(selection)
         if refresh and not self._native.is_read_only:
             with reporting(progress) as report:
@@ -126,7 +127,7 @@ class Core:
             if gone > 0:
                 arrays = counted(gone, "recorded array is", "recorded arrays are")
                 logger.warning("%s gone; see them with verify()", arrays)
-        self._warn_nothing(self._native.unmatched(wanted))
+        self._warn_nothing(self._unmatched(wanted, asks))
         return wanted
 
     def _sorted(self, sort: Optional[str]) -> None:
@@ -136,10 +137,22 @@ class Core:
             metric = sort.removeprefix("score:").removesuffix(":min").removesuffix(":max")
             self._warn_nothing(self._native.unmatched(self._selection({}), [metric]))
 
-    def _matched(self, wanted: Optional[Dict[str, Any]]) -> None:
+    def _matched(self, wanted: Optional[Dict[str, Any]], asks: bool = False) -> None:
         """Warns of a selection that matches nothing, and of names in it that nothing has."""
         if wanted is not None:
-            self._warn_nothing(self._native.unmatched(wanted))
+            self._warn_nothing(self._unmatched(wanted, asks))
+
+    def _unmatched(self, wanted: Dict[str, Any], asks: bool) -> List[str]:
+        """Why a selection matches nothing, or which of its names do not: sentences, and none if
+        all of it matches."""
+        words = self._native.unmatched(wanted)
+        # Everything is meant, and a registry may be empty; or it is a question whether anything is
+        # missing or damaged, and nothing is a good answer.
+        if words or not arguments.selects(wanted) or (asks and wanted["state"]):
+            return words
+        if self._native.select(wanted, None, False, 1):
+            return []
+        return ["nothing that is recorded matches the selection"]
 
     def _warn_nothing(self, words: Iterable[str], *, stacklevel: int = 4) -> None:
         """Warns in these words, where the method was called that called the caller of this."""

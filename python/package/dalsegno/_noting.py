@@ -58,7 +58,10 @@ class Noting(Core):
         try:
             change = build(PinChange, self._native.pin(name, reason, wanted, named))
         except PinBindsNothingError:
-            self._matched(wanted)
+            # The error says that nothing matches.
+            self._warn_nothing(
+                [] if wanted is None else self._native.unmatched(wanted), stacklevel=3
+            )
             raise
         if change.artifacts == 0 and all(scope.last is not None for scope in change.scopes):
             # A range without an end is of what is to come; other iterations may be mistyped.

@@ -85,9 +85,13 @@ class Removing(Asking, Noting):
         }
         chosen = None if targets is None else _targets.named(targets)
         wanted = self._selection(selection) if targets is None else None
-        self._matched(wanted)
+        unknown = [] if wanted is None else self._native.unmatched(wanted)
+        self._warn_nothing(unknown, stacklevel=3)
         with reporting(progress) as report:
-            return build(Removed, self._native.remove(chosen, wanted, None, how, report))
+            done = build(Removed, self._native.remove(chosen, wanted, None, how, report))
+        if not (unknown or done.artifacts or done.skipped):
+            self._matched(wanted)
+        return done
 
     def remove_run(
         self,

@@ -60,7 +60,7 @@ class Writing(Recording):
         if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be sealed, either by targets or by a selection")
         if targets is None:
-            wanted = self._refreshed(selection, True, progress=progress)
+            wanted = self._refreshed(selection, True, progress=progress, asks=False)
             targets = self._native.select(wanted)
         inbox = self._noting()
         if inbox is not None:

@@ -33,7 +33,8 @@ def _of_library(
 
 class NothingSelectedWarning(UserWarning):
     """A selection matches nothing that is recorded, or a name in it does: says which, and the
-    nearest name."""
+    nearest name. Not of a question with ``state``, as in ``list(state="missing")``, in which all
+    names are known: that nothing is missing is a good answer."""
 
 
 class NameEmptyError(Error, ValueError):
