@@ -112,9 +112,9 @@ def test_what_matches_is_silent(filled: Registry) -> None:
         {"exclude_run": "other"},
         {"state": "present"},
     ):
-        assert filled.list(**matches)  # type: ignore[arg-type]
-        filled.refresh(**matches)  # type: ignore[arg-type]
-        assert filled.verify(**matches).rows  # type: ignore[arg-type]
+        assert filled.list(**matches)
+        filled.refresh(**matches)
+        assert filled.verify(**matches).rows
     assert filled.remove(older_than=0, keep_going=True, dataset="crop7", iteration=1000).skipped
     filled.unpin("fig-3", iteration=1000)
 
