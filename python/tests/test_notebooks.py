@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -470,13 +471,13 @@ def test_what_differs_in_long_names_is_seen(registry: Registry) -> None:
         "Watershed…(id=4, bias=0.5…)",
     ]
     assert shown([of.format(3, 0.75), of.format(3, 0.25)]) == [
-        "Watershed… bias=0.75…)",
-        "Watershed… bias=0.25…)",
+        "Watershed…bias=0.75…)",
+        "Watershed…bias=0.25…)",
     ]
     folder = "run/" + "a" * 40
     assert shown([f"{folder}/one", f"{folder}/two", "-"]) == [
-        "run/aaaaa…/one",
-        "run/aaaaa…/two",
+        "run…/one",
+        "run…/two",
         "-",
     ]
     assert shown(["short", "shorter"]) == ["short", "shorter"]
@@ -485,6 +486,86 @@ def test_what_differs_in_long_names_is_seen(registry: Registry) -> None:
     # However they begin and end, different names stay different, and what is short stays whole.
     ends = ["aXa" + "b" * 60, "aa" + "b" * 60, "a" + "b" * 61]
     assert len(set(shown(ends))) == 3
+    # One name that begins otherwise changes nothing of the others.
+    assert shown([of.format(3, 0.75), "threshold_127", of.format(4, 0.5), "-"]) == [
+        "Watershed…(id=3, bias=0.75…)",
+        "threshold_127",
+        "Watershed…(id=4, bias=0.5…)",
+        "-",
+    ]
+    # Two families that fold to the same stay apart.
+    two = [f"Watershed{kind}({'a' * 40}, id={at})" for kind in ("One", "Two") for at in (1, 2)]
+    assert len(set(shown(two))) == 4 and all(len(one) <= 40 for one in shown(two))
+
+
+def test_folded_names_differ_as_before() -> None:
+    from dalsegno._folding import shortened
+
+    words = [
+        "",
+        "a",
+        "abc",
+        "Watershed",
+        "(id=1",
+        ", ",
+        "/",
+        "\N{CJK UNIFIED IDEOGRAPH-65E5}",
+        ")",
+        "12",
+    ]
+    ends = ["", "Parameters(x, y))", "/raw"]
+    cells = []
+    for middle in (f"{a}{b}{c}" for a in words for b in words for c in ends):
+        cells += [f"LongCommonStart(scale=8, {middle}, bias=1.0)", middle]
+    for at in range(len(cells) - 2):
+        three = cells[at : at + 3]
+        short = shortened(three, 24)
+        assert len(set(short)) == len(set(three)), (three, short)
+        assert all(len(one) <= 24 for one in short), short
+
+
+def written_long_ago(base: Path, *iterations: int) -> None:
+    for iteration in iterations:
+        write_array(base / f"r/validation.zarr/{iteration}/d/output/p")
+    for path in base.rglob("r/**/*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def test_rows_that_differ_by_their_container_only_say_it(registry: Registry, base: Path) -> None:
+    written_long_ago(base, 1, 2)
+    registry.scan()
+    for shown in (registry.list(), registry.plan_gc(keep_last=1), registry.list()[:1]):
+        assert "container" not in repr(shown)
+    shutil.copytree(base / "r" / "validation.zarr", base / "r" / "other.zarr")
+    registry.scan()
+    listed = registry.list(iteration=1)
+    assert [line.split()[4] for line in repr(listed).splitlines()[:3]] == [
+        "container",
+        "other.zarr",
+        "-",
+    ]
+    plan = registry.plan_gc(keep_last=1)
+    for table in (repr(plan), repr(plan.removed), plan._repr_html_(), listed._repr_html_()):
+        assert "container" in table and table.count("other.zarr") >= 1
+    assert "in 6 files" in repr(plan)
+
+
+def test_a_plan_says_what_goes_in_bytes_files_and_on_disk(registry: Registry, base: Path) -> None:
+    written_long_ago(base, 1, 2)
+    registry.scan()
+    plan = registry.plan_gc(keep_last=1)
+    (gone,) = plan.removed
+    assert gone.artifact.disk_bytes is not None
+    disk = f"{gone.artifact.disk_bytes / 1024:.1f} KiB"
+    says = f"1 artifact goes ({gone.artifact.bytes} B in 3 files, {disk} on disk), 1 stays"
+    assert says in repr(plan) and says in plan._repr_html_()
+    assert "0 artifacts go, 2 stay" in repr(registry.plan_gc(keep_last=2))
+    # The sum is of what was counted.
+    written_long_ago(base, 0)
+    registry.scan()
+    says = says.replace("1 artifact goes", "2 artifacts go").replace("files,", "files, and 1 array")
+    says = says.replace("1 array ", "1 array not counted, ")
+    assert says in repr(registry.plan_gc(keep_last=1, refresh=False))
 
 
 def test_a_pin_shows_what_it_binds(registry: Registry) -> None:

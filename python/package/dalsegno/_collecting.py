@@ -82,8 +82,8 @@ class Plan:
         """Its first lines, what goes first, and what it is in words."""
         gone, stays = self.total_removed, self.total_kept
         words = [
-            f"plan {self.id}: {counted(gone.artifacts, 'artifact goes', 'artifacts go')} "
-            f"({size(gone.disk_bytes, gone.uncounted)}), {stays.artifacts:,} "
+            f"plan {self.id}: {counted(gone.artifacts, 'artifact goes', 'artifacts go')}"
+            f"{_takes(gone)}, {stays.artifacts:,} "
             f"{'stays' if stays.artifacts == 1 else 'stay'}",
             f"rules: {self.policy}",
             *(f"not met: {unmet}" for unmet in self.unmet),
@@ -107,6 +107,18 @@ def _lines(lines: List[Dict[str, Any]]) -> Rows[PlanLine]:
     for line in lines:
         line["reasons"] = [in_python(reason) for reason in line["reasons"]]
     return rows(PlanLine, lines)
+
+
+def _takes(total: Sum) -> str:
+    """What artifacts take, in the words of the command line."""
+    if total.artifacts == 0:
+        return ""
+    if total.bytes is None or total.files is None:
+        return " (not counted)"
+    words = f"{size(total.bytes)} in {counted(total.files, 'file', 'files')}"
+    if total.uncounted:
+        words += f", and {counted(total.uncounted, 'array', 'arrays')} not counted"
+    return f" ({words}, {size(total.disk_bytes)} on disk)"
 
 
 def _sum(fields: Dict[str, Any]) -> Sum:

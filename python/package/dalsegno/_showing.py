@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional, SupportsIndex, TypeVar, Union, overload
+
+from ._folding import cut, shortened
 
 __all__ = ["Rows", "Table", "of_artifact", "of_artifacts", "of_values"]
 
@@ -27,8 +28,8 @@ class Table:
     """What the table is of, in a line."""
 
     def text(self) -> str:
-        """Give the table as lines: what is long is cut in its middle."""
-        rows = [[_cut(cell) for cell in row] for row in self._folded()]
+        """Give the table as lines: what is long is folded, or cut in its middle."""
+        rows = self._rows()
         if not rows:
             return self.says
         widths = [max(map(len, column)) for column in zip(self.head, *rows)]
@@ -48,49 +49,26 @@ class Table:
             return f"<div>{says}</div>"
         head = "".join(_cell("th", name, name, "") for name in self.head)
         body = []
-        for whole, row in zip(self.cells, self._folded()):
-            # A browser wraps sentences by itself.
-            shown = (
-                cell if name in SENTENCES else _cut(cell) for name, cell in zip(self.head, row)
-            )
-            cells = (_cell("td", *cell) for cell in zip(self.head, shown, whole))
+        # A browser wraps sentences by itself.
+        for whole, row in zip(self.cells, self._rows(left_whole=SENTENCES)):
+            cells = (_cell("td", *cell) for cell in zip(self.head, row, whole))
             body.append(f"<tr>{''.join(cells)}</tr>")
         return (
             f"<div><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{''.join(body)}</tbody></table>{says}</div>"
         )
 
-    def _folded(self) -> list[tuple[str, ...]]:
-        """The rows, without what long names of a column have in common."""
-        columns = []
+    def _rows(self, left_whole: Collection[str] = ()) -> list[tuple[str, ...]]:
+        """The rows as they are shown."""
+        columns: list[list[str]] = []
         for name, column in zip(self.head, zip(*self.cells)):
-            folds = name in FOLDED and any(len(cell) > WIDEST for cell in column)
-            columns.append(_fold(column) if folds else column)
+            cells = [printable(cell) for cell in column]
+            if name in FOLDED:
+                cells = shortened(cells, WIDEST)
+            elif name not in left_whole:
+                cells = [cut(cell, WIDEST) for cell in cells]
+            columns.append(cells)
         return list(zip(*columns))
-
-
-def _fold(column: Sequence[str]) -> list[str]:
-    """Names without their common beginning and end, so that what differs is seen:
-    ``Watershed…(id=3, bias=0.75…)``."""
-    distinct = sorted({cell for cell in column if cell != "-"})
-    if len(distinct) < 2:
-        return list(column)
-    before = os.path.commonprefix(distinct)
-    rest = [cell[len(before) :] for cell in distinct]
-    after = os.path.commonprefix([cell[::-1] for cell in rest])[::-1]
-    # Whole words: the fold begins and ends at a separator.
-    first = max(before.rfind(separator) for separator in "(,/ ")
-    last = min((at for at in map(after.find, ",)/ ") if at >= 0), default=len(after))
-    begin = f"{before[:9]}…" if first > 10 else before[: max(first, 0)]
-    end = after[last:]
-    if len(end) > 3:
-        end = f"…{end[-1]}" if end[-1] in ")]}" else "…"
-    cut = len(after) - last
-
-    def folded(cell: str) -> str:
-        return f"{begin}{cell[max(first, 0) : len(cell) - cut]}{end}"
-
-    return [cell if cell == "-" else folded(cell) for cell in column]
 
 
 def _cell(tag: str, name: str, shown: str, whole: str) -> str:
@@ -108,15 +86,6 @@ def printable(words: str) -> str:
     if words.isprintable():
         return words
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
-
-
-def _cut(cell: str) -> str:
-    cell = printable(cell)
-    if len(cell) <= WIDEST:
-        return cell
-    # What differs is more often at the end: iterations, numbers of parameter sets.
-    half = WIDEST // 2
-    return f"{cell[: half - 1]}…{cell[-half:]}"
 
 
 def size(count: Optional[int], uncounted: int = 0) -> str:
@@ -169,6 +138,15 @@ def _bound(pin: Any) -> Iterable[str]:
         yield counted(pin.artifacts, "artifact", "artifacts")
 
 
+def _container(artifact: Any) -> str:
+    """Name of the container in the run; ``-`` if the kind says it, as for most."""
+    if artifact.identifier is None or artifact.kind == "checkpoint":
+        return "-"
+    name = str(artifact.container).rpartition(f"/{artifact.run}/")[2]
+    usual = {"snapshot": "snapshot.zarr", "array": ""}.get(artifact.kind, "validation.zarr")
+    return "-" if name == usual else name
+
+
 Columns = dict[str, Callable[[Any], str]]
 """The columns of a kind of value, and how each is read."""
 
@@ -177,6 +155,7 @@ ARTIFACT: Columns = {
     "run": lambda it: it.run,
     "iteration": lambda it: _or_dash(it.iteration),
     "kind": lambda it: it.kind,
+    "container": _container,
     "dataset": lambda it: _or_dash(it.dataset),
     "parameters": lambda it: _or_dash(it.parameters),
     "state": lambda it: it.state,
@@ -263,6 +242,7 @@ VALUES: dict[str, Columns] = {
         "run": lambda it: it.artifact.run,
         "iteration": lambda it: _or_dash(it.artifact.iteration),
         "kind": lambda it: it.artifact.kind,
+        "container": lambda it: _container(it.artifact),
         "dataset": lambda it: _or_dash(it.artifact.dataset),
         "parameters": lambda it: _or_dash(it.artifact.parameters),
         "size": lambda it: size(it.artifact.bytes),
@@ -288,10 +268,13 @@ NUMBERS = frozenset(
 ) | {"last iteration", "on disk"}
 """Columns of numbers."""
 
-FOLDED = frozenset(("parameters", "path", "run", "dataset"))
+FOLDED = frozenset(("parameters", "path", "run", "dataset", "container"))
 """Columns whose long names are folded."""
 SENTENCES = frozenset(("why", "reason", "binds"))
 """Columns that a browser shows whole."""
+
+_RARE = "container"
+"""A column that is left out if no row has a value in it."""
 
 _SUMMED = ("run", "kind", "iteration", "dataset", "owner")
 """Columns of disk use that are left out unless it is summed by them."""
@@ -309,13 +292,18 @@ def of_values(name: str, values: Sequence[Any], says: str) -> Table:
         for left_out in _SUMMED:
             if all(getattr(value, left_out) is None for value in values):
                 del columns[left_out]
-    return Table(tuple(columns), [[read(it) for read in columns.values()] for it in values], says)
+    return _table(columns, values, says)
 
 
 def of_artifacts(artifacts: Sequence[Any], says: str) -> Table:
     """Give the table of artifacts."""
-    cells = [[read(it) for read in ARTIFACT.values()] for it in artifacts]
-    return Table(tuple(ARTIFACT), cells, says)
+    return _table(ARTIFACT, artifacts, says)
+
+
+def _table(columns: Columns, values: Sequence[Any], says: str) -> Table:
+    if _RARE in columns and all(columns[_RARE](it) == "-" for it in values):
+        columns = {name: read for name, read in columns.items() if name != _RARE}
+    return Table(tuple(columns), [[read(it) for read in columns.values()] for it in values], says)
 
 
 def of_artifact(artifact: Any) -> str:
