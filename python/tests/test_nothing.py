@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import pwd
 from collections.abc import Callable
+from typing import Union
 
 import dalsegno
 import pytest
@@ -190,8 +192,60 @@ def test_the_name_of_a_run_is_no_name_of_an_artifact(filled: Registry) -> None:
         pass
     with pytest.raises(errors.NotRecordedError, match='did you mean "affinities"'):
         filled.get("affinites")
-    for nothing in ("affinities/validation.zarr", "affinities/validation.zarr/1000", 99):
+    for folder in ("affinities/validation.zarr/1000", "affinities/validation.zarr/1000/crop7/"):
+        for name in (folder, filled.base / folder):
+            with pytest.raises(errors.NotRecordedError, match="is a folder with art") as caught:
+                filled.get(name)
+            assert caught.value.hint is not None and "list(below='" in caught.value.hint
+    for nothing in ("affinities/nothing", "group/runs", "typo"):
+        with pytest.raises(errors.NotRecordedError, match="is not recorded"):
+            filled.get(nothing)
+
+
+def test_an_artifact_that_is_not_recorded_is_none(filled: Registry) -> None:
+    for nothing in (
+        "affinities/validation.zarr",
+        "affinities/validation.zarr/1000/crop7/output/p2",
+        "affinites/validation.zarr/1000/crop7/prediction",
+        "affinities/checkpoints/iterations/9",
+        dalsegno.Key("output", "affinities", 9, "crop7", "p1"),
+        99,
+    ):
         assert filled.get(nothing) is None
+
+
+def test_a_path_outside_the_base_directory_is_refused_in_a_selection(filled: Registry) -> None:
+    for call in (filled.list, filled.remove, filled.refresh):
+        with pytest.raises(errors.OutsideBaseError, match="/tmp is outside the base directory"):
+            call(below="/tmp")
+    assert len(filled.list(below=filled.base / "affinities")) == 2
+
+
+def test_an_owner_is_named_as_on_the_command_line(filled: Registry) -> None:
+    (number,) = {one.owner for one in filled.list(refresh=True)}
+    assert number is not None
+    name = pwd.getpwuid(number).pw_name
+    both: list[Union[int, str]] = [name, number]
+    owners: list[Union[int, str, list[Union[int, str]]]] = [name, number, str(number), both]
+    for owner in owners:
+        assert len(filled.list(owner=owner)) == 2
+        assert len(filled.plan_gc(keep_last=1, owner=owner).lines) == 2
+    with pytest.raises(ValueError, match="this machine has no user 'nobody-at-all'"):
+        filled.list(owner="nobody-at-all")
+
+
+def test_the_operation_of_a_removal_names_it(filled: Registry) -> None:
+    path = "affinities/validation.zarr/2000/crop7/output/p1"
+    removed = filled.remove(path, keep=True)
+    (operation,) = filled.history(action="remove")
+    found = filled.removal(operation)
+    assert found is not None and found.id == removed.removal
+    assert filled.restore(operation).moved == 1
+    with pytest.raises(TypeError, match=r"is a restore and no removal; take what remove\(\)"):
+        filled.restore(filled.history(action="restore")[0])
+    removed = filled.remove(path, keep=True)
+    newest = filled.history(action="remove")[0]
+    assert filled.empty_trash(removals=newest).purged == (removed.removal,)
 
 
 def test_an_artifact_has_the_same_names_in_every_call(filled: Registry) -> None:

@@ -26,7 +26,7 @@ def test_a_path_names_a_run_or_a_folder(registry: Registry, base: Path) -> None:
     assert len(list(registry.list(below="r", kind="prediction"))) == 1
     with pytest.warns(errors.NothingSelectedWarning, match='did you mean "r/validation.zarr/'):
         assert list(registry.list(below="r/validation.zarr/1000/dd")) == []
-    with pytest.raises(ValueError, match="absolute"):
+    with pytest.raises(errors.OutsideBaseError, match="/etc is outside the base directory"):
         registry.list(below="/etc")
     pinned = registry.pin("figure-3", "r/validation.zarr/2000", reason="plots")
     assert pinned.artifacts == 1

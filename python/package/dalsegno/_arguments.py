@@ -6,6 +6,7 @@ import inspect
 import math
 import operator
 import os
+import pwd
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from datetime import date, datetime, timedelta, timezone
@@ -78,8 +79,8 @@ class Selection(TypedDict, total=False):
     """Parameters and criteria to leave out."""
     pinned: bool | None
     """Only what a pin binds."""
-    owner: int | Iterable[int] | None
-    """Numbers of the users whose the data is."""
+    owner: int | str | Iterable[int | str] | None
+    """The users whose the data is: names on this machine, or numbers."""
     min_bytes: int | str | None
     """At least this large; artifacts without a size are not selected."""
 
@@ -248,6 +249,24 @@ def count(value: Optional[int], *, what: str) -> Optional[int]:
     return number
 
 
+def _user(value: int | str) -> Optional[int]:
+    """Give the number of a user, who may be given by name; a number needs no look-up.
+
+    Raises:
+        ValueError: This machine has no such user.
+    """
+    if not isinstance(value, str):
+        return count(value, what="an owner")
+    if value.isascii() and value.isdigit():
+        return count(int(value), what="an owner")
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"this machine has no user {value!r}; give the number of the user"
+        ) from None
+
+
 def keep(value: Keep) -> Optional[bool | float]:
     """Give how long removed data is kept, as the native half takes it."""
     if value is None or isinstance(value, bool):
@@ -324,7 +343,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         "exclude_dataset": _texts(given.get("exclude_dataset"), "a dataset"),
         "exclude_parameters": _texts(given.get("exclude_parameters"), "parameters"),
         "pinned": bool(given.get("pinned", False)),
-        "owner": [count(owner, what="an owner") for owner in owners],
+        "owner": [_user(owner) for owner in owners],
         "min_bytes": size(given.get("min_bytes")),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -46,8 +47,19 @@ class Asking(Core):
     refresh=False."""
 
     def get(self, target: Target) -> Optional[Artifact]:
-        """Give an artifact by its number, identifier or path; ``None`` if it is not recorded."""
-        return self._native.get(_targets.target(target))
+        """Give an artifact by its number, identifier or path; ``None`` if it is not recorded.
+
+        Raises:
+            NotRecordedError: The path can be that of no artifact: it is a run, the folder of an
+                iteration or another one that holds artifacts, or no path in a recorded run. The
+                error names the most similar one, or the call that gives what is in it.
+            OutsideBaseError: It is outside the base directory.
+        """
+        wanted = _targets.target(target)
+        found = self._native.get(wanted)
+        if found is None and isinstance(target, (str, PurePath)):
+            self._require_of_artifact(str(wanted))
+        return found
 
     @arguments.selecting
     def list(

@@ -158,7 +158,7 @@ class Collecting(Core):
         iteration: Optional[Iterations] = None,
         dataset: Union[Text, Iterable[Text], None] = None,
         parameters: Union[Text, Iterable[Text], None] = None,
-        owner: Union[int, Iterable[int], None] = None,
+        owner: Union[int, str, Iterable[Union[int, str]], None] = None,
         before: Optional[Age] = None,
         since: Optional[Age] = None,
         exclude_run: Union[Text, Iterable[Text], None] = None,

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -14,9 +15,13 @@ from . import _targets
 from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
 from ._showing import counted
-from .errors import CatalogElsewhereError, Error, NothingSelectedWarning
+from .errors import CatalogElsewhereError, Error, NothingSelectedWarning, NotRecordedError
 
 logger = logging.getLogger("dalsegno")
+
+
+_CONTAINERS = (".zarr", ".n5", ".zarr3", ".zr3")
+"""How the names of containers end."""
 
 
 class Core:
@@ -108,6 +113,11 @@ class Core:
         wanted = arguments.selection(given)
         for part in ("run", "exclude_run"):
             wanted[part] = [self._run_text(run) for run in wanted[part]]
+        base = os.path.join(self._native.base, "")
+        for path in wanted["below"]:
+            if os.path.isabs(path) and not os.path.join(path, "").startswith(base):
+                # Refused as outside of the base directory, as where one artifact is named.
+                self._native.get(path)
         return wanted
 
     def _refreshed(
@@ -159,10 +169,36 @@ class Core:
         for one in words:
             warnings.warn(one, NothingSelectedWarning, stacklevel=stacklevel)
 
+    def _require_of_artifact(self, path: str) -> None:
+        """Refuse a path at which nothing is recorded and no artifact can be.
+
+        Raises:
+            NotRecordedError: It is a folder of artifacts, or lies in no container.
+        """
+        parts = PurePath(path).parts
+        if PurePath(path).suffix in _CONTAINERS:
+            return
+        base = os.path.join(self._native.base, "")
+        if not os.path.isabs(path) or path.startswith(base):
+            inside = self._selection({"below": path})
+            if self._native.select(inside, None, False, 1):
+                raise NotRecordedError(
+                    f"{path} is a folder with artifacts, and no artifact",
+                    path=path,
+                    hint=f"see what is recorded in it with list(below={path!r}), and give one of "
+                    "these",
+                )
+        if "checkpoints" not in parts and not any(
+            PurePath(part).suffix in _CONTAINERS for part in parts
+        ):
+            raise self._native.not_recorded(path)
+
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:
         wanted = _targets.target(target)
         found = self._native.get(wanted)
         if found is None:
+            if isinstance(target, (str, PurePath)):
+                self._require_of_artifact(str(wanted))
             raise self._native.not_recorded(wanted)
         return found
 

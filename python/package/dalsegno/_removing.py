@@ -18,6 +18,7 @@ from ._targets import Target
 from .values import (
     EmptiedTrash,
     GcReport,
+    Operation,
     Removal,
     Removed,
     Renamed,
@@ -29,6 +30,9 @@ from .values import (
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+_Removal = Union[Removal, Removed, Operation, str]
 
 
 class Removing(Asking, Noting):
@@ -228,7 +232,7 @@ class Removing(Asking, Noting):
     @arguments.selecting
     def restore(
         self,
-        removal: Union[str, Removed, Removal, GcReport, Target, None] = None,
+        removal: Union[str, Removed, Removal, Operation, GcReport, Target, None] = None,
         *,
         path: Optional[Target] = None,
         last: bool = False,
@@ -242,7 +246,8 @@ class Removing(Asking, Noting):
 
         Args:
             removal: Everything that a removal took: its id, or what ``remove``, ``apply`` or
-                ``trash`` gave. Anything else is taken as ``path``.
+                ``trash`` gave, or the operation of a removal in ``history``. Anything else is taken
+                as ``path``.
             path: What was last removed from this path, or from the place of an identifier. The path
                 of a run, container or folder means everything that was removed from it.
             last: Of a path or selection, only what the newest removal took.
@@ -265,7 +270,7 @@ class Removing(Asking, Noting):
                 raise ValueError("that plan took nothing")
             done = [self.restore(one, last=last, dry_run=dry_run) for one in removal.removals]
             return _together(done)
-        if isinstance(removal, (Removal, Removed)):
+        if isinstance(removal, (Removal, Removed, Operation)):
             name: Optional[str] = _id_of(removal)
         else:
             # A text that is no id is a path.
@@ -279,11 +284,11 @@ class Removing(Asking, Noting):
         """Give the removals whose data is in the trash, oldest first."""
         return rows(Removal, self._native.trash())
 
-    def removal(self, id: Union[str, Removal, Removed]) -> Optional[Removal]:
+    def removal(self, id: _Removal) -> Optional[Removal]:
         """Give a removal in any state; ``None`` if there is no such removal.
 
         Args:
-            id: Its id, or what ``remove`` or ``trash`` gave.
+            id: Its id, or what ``remove`` or ``trash`` gave, or its operation.
         """
         found = self._native.removal(_id_of(id))
         return None if found is None else build(Removal, found)
@@ -292,7 +297,7 @@ class Removing(Asking, Noting):
         self,
         older_than: Optional[Age] = None,
         *,
-        removals: Union[Removal, Removed, str, Iterable[Union[Removal, Removed, str]], None] = None,
+        removals: Union[_Removal, Iterable[_Removal], None] = None,
         progress: Wanted = None,
     ) -> EmptiedTrash:
         """Unlink what is in the trash, or only these removals. With an age, only what was removed
@@ -308,13 +313,15 @@ class Removing(Asking, Noting):
         length = None if older_than is None else arguments.seconds(older_than)
         ids = None
         if removals is not None:
-            given = [removals] if isinstance(removals, (Removal, Removed, str)) else removals
+            given = (
+                [removals] if isinstance(removals, (Removal, Removed, Operation, str)) else removals
+            )
             ids = [_id_of(one) for one in given]
         with reporting(progress) as report:
             return build(EmptiedTrash, self._native.empty_trash(ids, length, report))
 
 
-def _id_of(removal: Union[str, Removal, Removed]) -> str:
+def _id_of(removal: _Removal) -> str:
     """The id of a removal."""
     if isinstance(removal, Removed):
         if removal.removal is None:
@@ -322,6 +329,14 @@ def _id_of(removal: Union[str, Removal, Removed]) -> str:
         return removal.removal
     if isinstance(removal, Removal):
         return removal.id
+    if isinstance(removal, Operation):
+        made = removal.detail.get("removal") if isinstance(removal.detail, dict) else None
+        if removal.action != "remove" or not isinstance(made, str):
+            raise TypeError(
+                f"operation {removal.id} is a {removal.action} and no removal; take what remove() "
+                f"or trash() gave, or undo it with undo({removal.id})"
+            )
+        return made
     if not isinstance(removal, str):
         raise TypeError(f"a removal is named by its id, as in trash(), not {removal!r}")
     return removal
