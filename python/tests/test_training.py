@@ -469,6 +469,15 @@ def test_a_registry_that_is_deleted_costs_no_row_of_a_catalog_elsewhere(
         assert registry.id in config
 
 
+def test_the_end_of_a_training_publishes_what_it_recorded(world: World, tmp_path: Path) -> None:
+    outside(world, tmp_path / "disk")
+    log = train(world, [BEFORE, DURING, AFTER], [nothing, nothing, nothing], wait=5.0)
+    copy = sqlite3.connect(f"file:{world.own / 'published.sqlite3'}?immutable=1", uri=True)
+    with contextlib.closing(copy):
+        found = copy.execute("SELECT iteration FROM artifact").fetchall()
+    assert {iteration for (iteration,) in found} == set(range(BEFORE + DURING + AFTER)), log
+
+
 def test_a_registry_that_is_there_again_is_used(world: World, tmp_path: Path) -> None:
     catalog = outside(world, tmp_path / "disk")
     kept = tmp_path / "own"

@@ -4,10 +4,11 @@
 //! neither marked as missing nor removed, and no run gets its name. Otherwise the data would come
 //! back without them.
 //!
-//! A manifest is input: any user may have written one. It counts if a recovery by root would move
-//! the item back, see [`Claim`](crate::store::Claim), and if nothing is at the path that it names,
-//! or what is there is the same user's. So it holds up no more than its writer could by making a
-//! folder at that path.
+//! A manifest is input: any user may have written one. It counts if those who may have written it
+//! may write in the folder that the item goes back to, see [`Claim`](crate::store::Claim), and for
+//! rows at whose path nothing is: live data is held up by none. A name of a run is held up only if
+//! nothing of another user is at the path of the item: so no more than the writer could hold up by
+//! making a folder there.
 //!
 //! Looks into as many folders as recovery does, and into none if the trash holds nothing unsettled.
 
@@ -34,6 +35,8 @@ struct HeldItem {
     removal: RemovalId,
     /// Name of the user whose removal it is.
     owner: String,
+    /// Whether nothing of another user is at its path.
+    is_free: bool,
 }
 
 impl Held {
@@ -119,7 +122,7 @@ impl Held {
 
     /// The error of a run that one of these removals took, or took something of.
     pub(crate) fn refusal_of_run(&self, base: &Base, run: &str) -> Option<Error> {
-        let of_run = |item: &&HeldItem| Path::new(&item.path).starts_with(run);
+        let of_run = |item: &&HeldItem| item.is_free && Path::new(&item.path).starts_with(run);
         match self.item_of(base, run) {
             Some(item) => Some(item.refusal(base, run)),
             None => {
@@ -175,6 +178,7 @@ fn believed(base: &Base, id: &RemovalId, folder: &TrashFolder) -> Result<Vec<Hel
                 path: item.path.clone(),
                 removal: id.clone(),
                 owner: folder.owner()?,
+                is_free: folder.is_place_theirs(base, item, &claim)?,
             });
         }
     }

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::catalog::backup::{self, Backup};
+use crate::catalog::backup::{self, Backup, Held};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, PUBLISHED_FILE, Replacing, Salvaged,
     Selected,
@@ -178,6 +178,12 @@ pub(crate) struct Rebuilding<'a> {
     pub(crate) monitor: &'a dyn Monitor,
 }
 
+/// Whether this user may not read something.
+fn is_closed(error: &Error) -> bool {
+    let denied = std::io::ErrorKind::PermissionDenied;
+    matches!(error, Error::Catalog(CatalogError::Io { source, .. }) if source.kind() == denied)
+}
+
 impl Rebuilding<'_> {
     /// Rebuilds, with the turn to write in hand.
     ///
@@ -224,20 +230,28 @@ impl Rebuilding<'_> {
         };
         let mut refused = Vec::new();
         self.monitor.begin(Phase::Check, None);
-        // A removal that began before may make a backup just now, and let one go for it.
-        let held = match self.options.from {
-            RebuildFrom::Disk => None,
-            _ => backup::hold(self.backups, self.path, self.lock_timeout, self.clock.now())?,
-        };
         let copy = self.salvage(&replacing, known.as_deref())?;
-        let mut backup = self.choose_backup(known.as_deref(), &copy, &mut refused)?;
-        let mended = match (&self.options.from, is_damaged) {
-            (RebuildFrom::Newest, true) => {
-                let (base, known) = (self.base.path(), self.registry.or(known.as_deref()));
-                mended(self.path, base, known, backup.as_ref(), &mut refused)?
-            }
-            _ => None,
+        let id = self.registry.or(known.as_deref());
+        let may_mend = is_damaged && matches!(self.options.from, RebuildFrom::Newest);
+        let mend = |backup: Option<&Start>, refused: &mut Vec<RefusedBackup>| match may_mend {
+            true => mended(self.path, self.base.path(), id, backup, refused),
+            false => Ok(None),
         };
+        // First without a backup: the catalog itself lacks nothing, and needs none.
+        let mut mended = mend(None, &mut Vec::new())?;
+        let (held, mut backup) = match self.backup(known.as_deref(), &copy, &mut refused) {
+            Err(error) if mended.is_some() && is_closed(&error) => {
+                refused.push(RefusedBackup {
+                    path: self.backups.to_owned(),
+                    reason: with_causes(&error),
+                });
+                (None, None)
+            }
+            found => found?,
+        };
+        if mended.is_none() {
+            mended = mend(backup.as_ref(), &mut refused)?;
+        }
         // By name, so that the copy stays until it is copied.
         if let Some((start, _copy)) = &mended {
             let is_newer = |backup: &Start| backup.is_newer_than(start, self.clock.now());
@@ -367,6 +381,22 @@ impl Rebuilding<'_> {
                 Ok(PublishedCopy::Refused(RefusedBackup { path, reason }))
             }
         }
+    }
+
+    /// The backup or copy to begin with, and the lock of the backups.
+    fn backup(
+        &self,
+        known: Option<&str>,
+        copy: &PublishedCopy,
+        refused: &mut Vec<RefusedBackup>,
+    ) -> Result<(Option<Held>, Option<Start>), Error> {
+        // A removal that began before may make a backup just now, and let one go for it.
+        let held = match self.options.from {
+            RebuildFrom::Disk => None,
+            _ => backup::hold(self.backups, self.path, self.lock_timeout, self.clock.now())?,
+        };
+        let backup = self.choose_backup(known, copy, refused)?;
+        Ok((held, backup))
     }
 
     /// The backup or copy to begin with.

@@ -114,11 +114,8 @@ pub(super) fn mended(
     refused: &mut Vec<RefusedBackup>,
 ) -> Result<Option<(Start, MendedCopy)>, CatalogError> {
     let mut refuse = |reason: String| {
-        // Without one, a backup may have all that the catalog had.
-        if catalog::has_log(path) {
-            let path = path.to_owned();
-            refused.push(RefusedBackup { path, reason });
-        }
+        let path = path.to_owned();
+        refused.push(RefusedBackup { path, reason });
     };
     let donor = chosen.map(|start| &*start.file);
     let copy = match catalog::mend_header(path, base, donor)? {
@@ -128,10 +125,13 @@ pub(super) fn mended(
             return Ok(None);
         }
         Mended::NoNeed => {
-            refuse(
-                "its log may hold changes that are in no backup, and was moved with it unread"
-                    .to_owned(),
-            );
+            // Without one, a backup may have all that the catalog had.
+            if catalog::has_log(path) {
+                refuse(
+                    "its log may hold changes that are in no backup, and was moved with it unread"
+                        .to_owned(),
+                );
+            }
             return Ok(None);
         }
     };

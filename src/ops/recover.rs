@@ -645,8 +645,13 @@ fn roll_back_removal(
             None => change.in_container(&place.container)?,
             Some(_) => change.at(&place)?.into_iter().collect(),
         };
+        let held = taken.as_ref().map(|taken| taken.paths_in(item.item));
         for artifact in artifacts {
-            change.copy_to_removal(id, artifact.id, Some(item.item))?;
+            let path = artifact.location().path();
+            // What was recorded there since is not in the trash.
+            if held.as_ref().is_none_or(|held| held.contains(&path)) {
+                change.copy_to_removal(id, artifact.id, Some(item.item))?;
+            }
         }
     }
     Ok(Settled::Occupied(what))

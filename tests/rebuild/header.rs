@@ -2,7 +2,7 @@
 //! are in the file, and in the log of a process that had it open.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -133,6 +133,42 @@ fn a_catalog_whose_header_was_overwritten_loses_nothing() {
 #[test]
 fn a_first_page_that_was_overwritten_comes_from_a_backup() {
     rebuilt(4096, true);
+}
+
+#[test]
+fn a_catalog_that_this_process_has_open_is_not_replaced_without_a_look_at_it() {
+    let scene = Scene::recorded(&[A1, A2]);
+    let registry = scene.open();
+    registry.record(&reserved(9)).unwrap();
+    zero(&scene.catalog(), 100);
+    let before = fs::metadata(scene.catalog()).unwrap();
+    let refused = scene.try_rebuild(&RebuildOptions::default());
+    let refused = format!("{:?}", refused.map(drop).unwrap_err());
+    assert!(refused.contains("close each registry"), "{refused}");
+    assert_eq!(before.ino(), fs::metadata(scene.catalog()).unwrap().ino());
+    drop(registry);
+    let (registry, report) = rebuild(&scene.base);
+    assert_eq!(report.backup.unwrap().path, scene.catalog());
+    assert_eq!(rows(&registry).len(), 3);
+}
+
+#[test]
+fn without_a_folder_for_a_copy_nothing_is_rebuilt() {
+    let scene = Scene::recorded(&[A1, A2]);
+    scene.open().record(&reserved(9)).unwrap();
+    zero(&scene.catalog(), 100);
+    let call = |folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
+        command.arg("--base").arg(&scene.base).arg("rebuild");
+        command.env("TMPDIR", folder).output().unwrap()
+    };
+    let refused = call("/nonexistent");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("/nonexistent"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(call(folder.path().to_str().unwrap()).status.success());
+    assert_eq!(rows(&scene.open()).len(), 3);
 }
 
 #[test]

@@ -55,6 +55,22 @@ fn rows_of_an_interrupted_removal_stay_until_its_owner_writes() {
 }
 
 #[test]
+fn a_folder_that_another_makes_in_its_place_frees_no_row() {
+    let Some(scene) = Scene::new() else { return };
+    let rows = scene.run(VICTIM, "look");
+    interrupted(&scene, CONTAINER);
+    fs::remove_dir(scene.base.join("private")).unwrap();
+    fs::create_dir_all(scene.base.join(CONTAINER)).unwrap();
+    give(&scene.base.join("private"), MEMBER, 0o2775);
+    give(&scene.base.join(CONTAINER), MEMBER, 0o2775);
+    assert_eq!(scene.run(MEMBER, "look"), rows, "looks");
+    let refused = scene.run(MEMBER, "remove private");
+    assert!(refused[0].starts_with("not-movable "), "{refused:?}");
+    scene.run(VICTIM, "open");
+    assert_eq!(scene.run(VICTIM, "look"), rows, "ids and seals");
+}
+
+#[test]
 fn a_forged_removal_holds_no_rows_of_others() {
     let Some(scene) = Scene::new() else { return };
     scene.forged_item(0);

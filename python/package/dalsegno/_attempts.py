@@ -242,7 +242,14 @@ class Attempts:
             )
 
     def finish(self) -> None:
-        """Write what waits in memory, at the end of the process."""
+        """Write what waits in memory, at the end of the process, and publish what it recorded."""
+        self._write_rest()
+        registry, self._registry = self._registry, None
+        if registry is not None:
+            # By the thread that uses it. The copy for other hosts is made when it is closed.
+            self._recorder.run(registry.close, WAIT)
+
+    def _write_rest(self) -> None:
         if self._notes:
             # An attempt that was given up may be making the registry, and with it the inbox.
             self._recorder.wait(WAIT)

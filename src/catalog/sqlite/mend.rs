@@ -66,7 +66,8 @@ impl MendedCopy {
 /// overwritten. `backup` is an earlier copy of the same catalog, if there is one.
 ///
 /// # Errors
-/// [`CatalogError::Io`] if there is no space for the copy. Anything else is in the result.
+/// [`CatalogError::Io`] if the copy cannot be made: there is no space for it or no temporary folder,
+/// or this process has the catalog open. Anything else is in the result.
 pub fn mend_header(
     path: &Path,
     base: &Path,
@@ -77,9 +78,18 @@ pub fn mend_header(
         return Ok(Mended::NoNeed);
     }
     let refused = |why: &str| Ok(Mended::Refused(why.to_owned()));
-    let registration = Registration::new(&place)?;
+    let mut registration = Registration::new(&place)?;
     if !registration.is_only() {
-        return refused("this process has it open, and so cannot read its file");
+        // By the descriptor that the other handle holds: another must not be closed.
+        registration.hold(&place);
+        return match registration.require_header(path) {
+            Err(CatalogError::Damaged { .. }) => {
+                let open = "this process has it open; close each registry that uses it first";
+                let open = std::io::Error::other(open);
+                Err(CatalogError::io("mending", path, open))
+            }
+            _ => Ok(Mended::NoNeed),
+        };
     }
     let is_whole = place.open_beside("").and_then(|file| {
         let mut header = [0; HEADER];
@@ -91,6 +101,14 @@ pub fn mend_header(
         Ok(false) => {}
         Err(error) => return refused(&error.to_string()),
     }
+    // Without a place for the copy nothing is known of it, and a backup would lack what it has.
+    tempfile::tempdir().map_err(|error| {
+        CatalogError::io(
+            "making a copy of the catalog in",
+            &std::env::temp_dir(),
+            error,
+        )
+    })?;
     let mut why = "its log was begun again and again while it was copied".to_owned();
     for first in [None, backup] {
         let mended = copied(&place).and_then(|folder| {

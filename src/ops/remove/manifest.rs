@@ -187,6 +187,14 @@ impl Taken {
         rows.any(|row| row.item == Some(item) && row.key.run().as_str() == run)
     }
 
+    /// The paths of the artifacts of an item.
+    pub(crate) fn paths_in(&self, item: u32) -> HashSet<String> {
+        let rows = self.artifacts.iter();
+        let rows = rows.filter(|row| row.item == Some(item));
+        rows.map(|row| layout::canonical_location(&row.key).path())
+            .collect()
+    }
+
     /// Returns why this cannot be the manifest of a removal; `None` if it is consistent. A manifest
     /// is input: another program may have written it.
     pub(crate) fn fault(&self) -> Option<String> {

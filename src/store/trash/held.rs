@@ -20,9 +20,8 @@ impl TrashFolder {
         Ok(owner_name(self.stat()?.st_uid))
     }
 
-    /// Whether an item lies here, and those who may have put it here could make a folder at its
-    /// path: they may write in the folder that it goes back to, and nothing of another user is at
-    /// the path.
+    /// Whether an item lies here, and those who may have put it here may write in the folder that it
+    /// goes back to.
     ///
     /// # Errors
     /// As [`TrashFolder::put_back`].
@@ -37,9 +36,23 @@ impl TrashFolder {
             return Ok(false);
         }
         match self.check_way_back(base, item, claim) {
-            Err(StorageError::Untrusted { .. }) => return Ok(false),
-            checked => checked?,
+            Ok(()) => Ok(true),
+            Err(StorageError::Untrusted { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether nothing of another user is at the path of an item than of those who may have put it
+    /// here: they could have made a folder there.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if that cannot be found out.
+    pub fn is_place_theirs(
+        &self,
+        base: &Base,
+        item: &TrashItem,
+        claim: &Claim,
+    ) -> Result<bool, StorageError> {
         match stat_below(base, Path::new(&item.path)) {
             Ok(found) => Ok(claim.is_own() || claim.only_user() == Some(found.st_uid)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),

@@ -47,6 +47,6 @@ pub(in crate::catalog) use copy::{ARTIFACTS, LAST_OPERATION};
 pub use copy::{LastOperation, check, copy, holds};
 pub(in crate::catalog::sqlite) use copy::{copy_open, size};
 pub(in crate::catalog::sqlite) use folder::LOCK;
-pub(crate) use folder::hold;
 pub use folder::{BACKUPS_DIR, Backup, list};
+pub(crate) use folder::{Held, hold};
 pub(in crate::catalog) use make::{Maker, ticking};
