@@ -13,7 +13,7 @@ use super::scene::{Scene, text};
 const LARGEST: u64 = 64 << 20;
 
 /// No question takes so long, on a slow machine and without optimisation either.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(110);
 
 /// A number of at most 9 bytes at the beginning of `bytes`, and how many bytes it has.
 fn number(bytes: &[u8]) -> (usize, usize) {
