@@ -516,6 +516,7 @@ const CLOSED_BACKUPS: &str = r#"
 set -e
 umask 002
 cp "$1" dalsegno; chmod 755 . dalsegno
+mkdir tmp; chmod 1777 tmp; export TMPDIR=$PWD/tmp
 as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
 mkdir base; chgrp 61003 base; chmod 2775 base
 dalsegno="$PWD/dalsegno --base $PWD/base"
