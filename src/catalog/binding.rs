@@ -68,7 +68,7 @@ pub fn is_of_another_base(path: &Path, base: &Path) -> Result<bool, CatalogError
 }
 
 /// Whether the file beside the catalog at `path` ties it to this base directory and registry, by the
-/// word of oneself or root.
+/// word of oneself or root, and the catalog too is of one of them.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if that cannot be found out.
@@ -80,7 +80,11 @@ pub fn is_of_this_base(path: &Path, base: &Path, registry: &str) -> Result<bool,
         return Ok(false);
     };
     let is_own = |uid: u32| uid == 0 || uid == geteuid().as_raw();
+    // In a folder where all may write another user can have put a catalog in its place.
+    let catalog = path.symlink_metadata();
+    let catalog = catalog.map_err(|error| CatalogError::io("reading", path, error))?;
     Ok(is_own(metadata.uid())
+        && is_own(catalog.uid())
         && metadata.mode() & OTHERS_WRITE == 0
         && binding.base == real(base)?
         && binding.registry == registry

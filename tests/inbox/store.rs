@@ -248,6 +248,15 @@ fn a_registry_s_folder_that_is_deleted_costs_no_row_of_a_catalog_elsewhere() {
     );
     assert!(said.ends_with(&call), "{said}");
     assert!(said.contains("is gone; its catalog is"), "{said}");
+    // A catalog that another user put there is not taken.
+    let me = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&catalog).unwrap());
+    if me == 0 {
+        std::os::unix::fs::chown(&catalog, Some(65_533), None).unwrap();
+        let refused = Options::new().catalog(&catalog).create(&base);
+        assert_eq!(refused.unwrap_err().code(), "catalog-taken");
+        std::os::unix::fs::chown(&catalog, Some(me), None).unwrap();
+        assert!(!own.exists());
+    }
     // What was said takes the base directory up again, while the store goes on.
     let (registry, is_new) = create();
     assert!(is_new);
