@@ -9,10 +9,11 @@ use super::context::Context;
 use super::examples::{self, with_examples};
 use super::fail::Failure;
 use super::flags::Global;
+use super::render::escape;
 use super::{
     completions, demo, doctor, du, gc, history, init, interrupt, iterations, list, man, mv, pin,
-    progress, publish, rebuild, record, refresh, restore, rm, runs, scan, score, seal, show, trash,
-    undo, unpin, verify,
+    publish, rebuild, record, refresh, restore, rm, runs, scan, score, seal, show, trash, undo,
+    unpin, verify,
 };
 
 /// Registry of the zarr arrays that training runs write: which iterations have validation outputs,
@@ -155,33 +156,36 @@ fn help_of_help(arguments: &[OsString]) -> Option<Vec<OsString>> {
     })
 }
 
-/// Says what state a command leaves that only reads, if Ctrl-C ends it.
-fn only_reads(command: &Command) -> Option<fn()> {
-    match command {
-        Command::Gc(gc) if !gc.0.applies() => Some(|| {
-            progress::print(
-                "interrupted; nothing was removed; for the plan, run the same command again",
-            );
-        }),
+/// Sets what is said if Ctrl-C ends a command between its work.
+fn say_if_interrupted(context: &Context, command: &Command) {
+    let again = "run the same command again";
+    let (text, only_reads) = match command {
+        Command::Gc(gc) if !gc.0.applies() => {
+            (format!("nothing was removed; for the plan, {again}"), true)
+        }
         Command::List(_)
         | Command::Show(_)
         | Command::Iterations(_)
         | Command::Runs(_)
         | Command::Du(_)
-        | Command::History(_) => Some(|| {
-            progress::print(
-                "interrupted; no data was touched; for an answer, run the same command again",
-            );
-        }),
-        _ => None,
+        | Command::History(_) => (format!("no data was touched; for an answer, {again}"), true),
+        // Until they begin to remove.
+        Command::Gc(_) | Command::Rm(_) => {
+            (format!("nothing was removed; to do it, {again}"), false)
+        }
+        Command::Trash(_) => (format!("nothing was unlinked; to do it, {again}"), false),
+        _ => (interrupt::CHANGED.to_owned(), false),
+    };
+    let text = escape(&context.with_base(&text));
+    match only_reads {
+        true => interrupt::only_reads(text),
+        false => interrupt::leaves(text),
     }
 }
 
 /// Runs a command.
 pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    if let Some(say) = only_reads(&command) {
-        interrupt::only_reads(say);
-    }
+    say_if_interrupted(context, &command);
     match command {
         Command::Init(command) => init::run(context, &command.0),
         Command::Record(command) => record::run(context, &command.0),

@@ -24,10 +24,12 @@ use super::opening::nearest_base;
 use super::shells::{SHELLS, words};
 use super::target::{below, below_base};
 use crate::catalog::NameOf;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::artifact::State;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
+use crate::model::removal::RemovedArtifact;
+use crate::ops::restore::RestoreTarget;
 use crate::registry::{Options, Registry};
 
 /// The environment variable that asks for completion; its value is the shell.
@@ -52,7 +54,7 @@ enum Completes {
     /// Operations, or `last`.
     Undone,
     Removals,
-    /// Removals, or paths.
+    /// Removals, or runs and paths in the trash.
     Restorable,
     /// Paths, and runs.
     Paths,
@@ -138,7 +140,7 @@ fn completes(argument: &Arg) -> Option<Completes> {
 
 fn candidates(what: Completes, typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = match what {
-        Completes::Paths | Completes::Restorable => PathCompleter::any().complete(typed),
+        Completes::Paths => PathCompleter::any().complete(typed),
         _ => Vec::new(),
     };
     let Some(typed) = typed.to_str() else {
@@ -394,6 +396,7 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
     let registry = options.open(base)?;
     match what {
         // A run is not narrowed by itself.
+        Completes::Name(NameOf::Run) if is_restore() => Ok(trash(&registry)?.0),
         Completes::Name(NameOf::Run) => registry.names(NameOf::Run, start),
         Completes::Name(of) => {
             let filter = narrowed(what, &registry)?;
@@ -428,14 +431,44 @@ fn ask(what: Completes, start: &str) -> Result<Vec<String>> {
             Ok(numbers.iter().map(ToString::to_string).collect())
         }
         Completes::Removals | Completes::Restorable => {
-            let removals = registry.trash()?;
-            Ok(removals
-                .iter()
-                .map(|removal| removal.id.to_string())
-                .collect())
+            let removals = registry.trash()?.into_iter();
+            let mut found: Vec<String> = removals.map(|removal| removal.id.to_string()).collect();
+            if what == Completes::Restorable {
+                let (runs, paths) = trash(&registry)?;
+                // The paths of a run are thousands.
+                found.extend(match start.contains('/') {
+                    true => paths,
+                    false => runs,
+                });
+            }
+            Ok(found)
         }
         Completes::States => Ok(Vec::new()),
     }
+}
+
+/// Whether the words call `restore`, which is about what is in the trash.
+fn is_restore() -> bool {
+    let words = words();
+    let words: Vec<String> = words
+        .into_iter()
+        .filter_map(|word| word.into_string().ok())
+        .collect();
+    plain_words(&words).first() == Some(&"restore")
+}
+
+/// The runs and the paths of what can be restored, as they are typed.
+fn trash(registry: &Registry) -> Result<(Vec<String>, Vec<String>)> {
+    let all = RestoreTarget::Filter(Filter::default().kinds(Kind::ALL));
+    let removed = match registry.restorable(&all) {
+        Err(Error::NotInTrash { .. }) => Vec::new(),
+        removed => removed?,
+    };
+    let run = |removed: &RemovedArtifact| removed.artifact.key.run().to_string();
+    let runs: BTreeSet<String> = removed.iter().map(run).collect();
+    let path = |removed: &RemovedArtifact| removed.artifact.location().path();
+    let paths: BTreeSet<String> = removed.iter().map(path).collect();
+    Ok((runs.into_iter().collect(), paths.into_iter().collect()))
 }
 
 /// The base directory that the words name, or the environment, or the current folder.

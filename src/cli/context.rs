@@ -270,6 +270,7 @@ impl Context {
 
     /// Prints what state Ctrl-C left, and what to type. Returns the exit code.
     pub(super) fn interrupted(&self, state: &str) -> u8 {
+        interrupt::says();
         self.stderr("1;31", "interrupted;", &self.with_base(state));
         interrupt::EXIT_CODE
     }

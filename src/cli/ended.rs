@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::interrupt::is_interrupted;
-use super::render::{count, number};
+use super::interrupt::{self, is_interrupted};
+use super::render::{count, escape, number};
 use crate::error::Error;
 use crate::model::operation::{Action, HistoryFilter};
 use crate::registry::Registry;
@@ -25,6 +25,15 @@ pub(super) struct Parts {
 }
 
 impl Context {
+    /// Sets what is said if Ctrl-C ends a command, between its work or at once, that has begun to
+    /// remove or to unlink.
+    pub(super) fn begins_to_remove(&self) {
+        interrupt::leaves(escape(&self.with_base(
+            "each artifact is whole or removed; see which was removed with: dalsegno history; what \
+             is in the trash, with: dalsegno trash list",
+        )));
+    }
+
     /// The failure of a call that changes all or nothing: if Ctrl-C ended it, `nothing` says what was
     /// not done.
     pub(super) fn ended(&self, error: Error, nothing: &str) -> Failure {

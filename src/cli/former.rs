@@ -11,17 +11,22 @@ use super::render::{Column, Record, count, shell_word, size_text};
 use crate::model::artifact::Artifact;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
-use crate::registry::FormerArtifact;
+use crate::ops::restore::RestoreTarget;
+use crate::registry::{FormerArtifact, Registry};
 
 /// Prints on stderr what became of a removed artifact.
-pub(super) fn say_former(context: &Context, former: &FormerArtifact) {
-    for line in about_former(context, former) {
+pub(super) fn say_former(context: &Context, former: &FormerArtifact, older: Option<&Removal>) {
+    for line in about_former(context, former, older) {
         context.say(&line);
     }
 }
 
 /// What was removed, its size, by whom, why, and whether it can be restored.
-fn about_former(context: &Context, former: &FormerArtifact) -> [String; 2] {
+fn about_former(
+    context: &Context,
+    former: &FormerArtifact,
+    older: Option<&Removal>,
+) -> [String; 2] {
     let FormerArtifact { removed, removal } = former;
     let artifact = &removed.artifact;
     let size = artifact.size.map_or("not counted".to_owned(), |size| {
@@ -38,7 +43,7 @@ fn about_former(context: &Context, former: &FormerArtifact) -> [String; 2] {
         removal.id,
         reason.map_or(String::new(), |reason| format!(": {reason}")),
     );
-    [first, context.with_base(&way_back(former))]
+    [first, context.with_base(&way_back(former, older))]
 }
 
 /// Where the trash has what a removal took, from the base directory.
@@ -50,7 +55,7 @@ fn place(removal: &Removal) -> String {
 pub(super) fn say_in_trash(context: &Context, shown: &[Shown]) {
     let mut removals: BTreeMap<&RemovalId, (&Removal, u64)> = BTreeMap::new();
     for shown in shown {
-        let Shown::Former(former) = shown else {
+        let Shown::Former(former, _) = shown else {
             continue;
         };
         let removal = &former.removal;
@@ -87,8 +92,55 @@ pub(super) fn say_in_trash(context: &Context, shown: &[Shown]) {
     }
 }
 
-/// Whether a removed artifact can be restored, and how.
-fn way_back(former: &FormerArtifact) -> String {
+impl Context {
+    /// What the trash has of a target, and the call of `restore` that brings it back; none if it has
+    /// nothing, or cannot be read.
+    pub(super) fn in_trash(
+        &self,
+        registry: &Registry,
+        target: &RestoreTarget,
+        call: &str,
+    ) -> Option<String> {
+        let removed = registry.restorable(target).ok()?.len();
+        let (are, them) = match removed {
+            0 => return None,
+            1 => ("is", "it"),
+            _ => ("are", "them"),
+        };
+        Some(self.with_base(&format!(
+            "{} of it {are} in the trash; restore {them} with: dalsegno restore {call}",
+            count(removed, "artifact")
+        )))
+    }
+}
+
+/// What was last removed from a path, of all that was, the newest first; and, if that cannot be
+/// restored, the newest removal before it that can.
+pub(super) fn last_removed(all: Vec<FormerArtifact>) -> Option<(FormerArtifact, Option<Removal>)> {
+    let mut all = all.into_iter();
+    let last = all.next()?;
+    let older = match last.can_be_restored() {
+        true => None,
+        false => all.find(FormerArtifact::can_be_restored),
+    };
+    Some((last, older.map(|older| older.removal)))
+}
+
+/// Whether a removed artifact can be restored, and how; and if not, what was there before.
+fn way_back(former: &FormerArtifact, older: Option<&Removal>) -> String {
+    let last = way_back_of(former);
+    let Some(older) = older else {
+        return last;
+    };
+    let (place, id) = (place(older), shell_word(older.id.as_str()));
+    format!(
+        "{last}; what was removed from the same path before, at {}, is in the trash, in {place}; \
+         restore that with: dalsegno restore {id}",
+        older.removed_at
+    )
+}
+
+fn way_back_of(former: &FormerArtifact) -> String {
     let removal = &former.removal;
     match removal.state {
         RemovalState::Kept => {
@@ -113,20 +165,21 @@ fn way_back(former: &FormerArtifact) -> String {
 /// An artifact for `show`: a recorded one, or a removed one.
 pub(super) enum Shown {
     Here(Box<Artifact>),
-    Former(Box<FormerArtifact>),
+    /// With the newest removal before, if that can be restored and this one cannot.
+    Former(Box<FormerArtifact>, Option<Box<Removal>>),
 }
 
 impl Shown {
     pub(super) fn artifact(&self) -> &Artifact {
         match self {
             Self::Here(artifact) => artifact,
-            Self::Former(former) => &former.removed.artifact,
+            Self::Former(former, _) => &former.removed.artifact,
         }
     }
 
     /// The lines about the removal of a removed artifact; none for a recorded one.
     pub(super) fn lines(&self, context: &Context) -> Vec<(&'static str, String)> {
-        let Self::Former(former) = self else {
+        let Self::Former(former, older) = self else {
             return Vec::new();
         };
         let removal = &former.removal;
@@ -142,7 +195,10 @@ impl Shown {
                 removal.reason.clone().unwrap_or_else(|| "-".to_owned()),
             ),
             ("removal", format!("{} ({})", removal.id, removal.state)),
-            ("way back", context.with_base(&way_back(former))),
+            (
+                "way back",
+                context.with_base(&way_back(former, older.as_deref())),
+            ),
         ]
     }
 }
@@ -151,7 +207,7 @@ impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let former = match self {
             Self::Here(artifact) => return artifact.serialize(serializer),
-            Self::Former(former) => former,
+            Self::Former(former, _) => former,
         };
         let failed = serde::ser::Error::custom::<serde_json::Error>;
         // As a value, because the artifact writes its own fields and two more belong beside them.
@@ -199,7 +255,7 @@ impl Shown {
         state: &str,
         name: impl Fn(usize) -> &'static str,
     ) -> Vec<String> {
-        if matches!(self, Self::Former(_)) {
+        if matches!(self, Self::Former(..)) {
             // By the name of the column, so that a new column before it does no harm.
             for (column, cell) in cells.iter_mut().enumerate() {
                 if name(column) == state {

@@ -169,6 +169,7 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             context.stdout.write_all(b"\0")?;
             Ok(())
         })?;
+        let nothing = &command.shape.or_none(&registry, &filter, nothing)?;
         // There are no words for the format of paths but these.
         let of = (&command.asked, &filter);
         context.say_nothing(&registry, of, Format::Tsv, (written, nothing))?;

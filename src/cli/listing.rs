@@ -104,6 +104,23 @@ impl<R: Listed> Shape<R> {
         failure.map_or(Ok(()), Err)
     }
 
+    /// What is said if no row is written: how many there are if none was wanted, else `nothing`.
+    pub(super) fn or_none(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+        nothing: &str,
+    ) -> Result<String, Failure> {
+        let all = match self.limit {
+            Some(0) => R::count(registry, filter)?,
+            _ => 0,
+        };
+        Ok(match all {
+            0 => nothing.to_owned(),
+            all => format!("0 of {}", count(all, R::NOUN)),
+        })
+    }
+
     /// Writes the rows of a selection, and says their total below a table.
     pub(super) fn write(
         &self,
@@ -121,6 +138,7 @@ impl<R: Listed> Shape<R> {
             row.add_to(&mut total);
             rows.push(row)
         })?;
+        let nothing = &self.or_none(registry, filter, nothing)?;
         let written = rows.finish(nothing)?;
         // For people; in the other formats, stdout has the numbers to sum.
         if format == Format::Table && written > 0 {

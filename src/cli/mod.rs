@@ -71,7 +71,7 @@ use render::escape;
 
 /// Runs the program with these arguments, the first one its name, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    interrupt::watch();
+    interrupt::watch(progress::print);
     let status = status(arguments);
     interrupt::finish();
     if status == interrupt::EXIT_CODE {

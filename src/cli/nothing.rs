@@ -1,11 +1,16 @@
 //! Selections that match nothing, in whole or in part, and what to say then.
 
+use std::ops::ControlFlow;
+
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
+use super::render::shell_word;
 use super::selection::Asked;
+use crate::error::Error;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
+use crate::ops::restore::RestoreTarget;
 use crate::ops::unmatched::Unmatched;
 use crate::ops::unscanned::OnDisk;
 use crate::registry::Registry;
@@ -18,17 +23,35 @@ impl Context {
         filter: &Filter,
     ) -> Result<(), Failure> {
         for unmatched in registry.unmatched(filter)? {
-            self.warn(&self.words(&unmatched));
+            self.warn(&self.words(registry, &unmatched));
         }
         Ok(())
     }
 
-    /// What is unmatched, and how what is on disk of it is taken in.
-    fn words(&self, unmatched: &Unmatched) -> String {
+    /// What is unmatched, and how what is on disk or in the trash of it is taken in.
+    fn words(&self, registry: &Registry, unmatched: &Unmatched) -> String {
         let hint = match unmatched.on_disk {
             Some(OnDisk::Arrays) => "take it in with: dalsegno scan",
             Some(OnDisk::Checkpoints) => "take them in with: dalsegno scan --kind checkpoint",
-            _ => return unmatched.to_string(),
+            _ => {
+                let name = &unmatched.name;
+                let in_trash = match unmatched.part {
+                    "run" => {
+                        let of_run = Filter::default().runs([name.as_str()]);
+                        let call = format!("--run {}", shell_word(name));
+                        self.in_trash(registry, &RestoreTarget::Filter(of_run), &call)
+                    }
+                    "path" => {
+                        let call = shell_word(&self.typable(name));
+                        self.in_trash(registry, &RestoreTarget::Path(name.into()), &call)
+                    }
+                    _ => None,
+                };
+                return match in_trash {
+                    Some(in_trash) => format!("{unmatched}; {in_trash}"),
+                    None => unmatched.to_string(),
+                };
+            }
         };
         format!("{unmatched}; {}", self.with_base(hint))
     }
@@ -43,7 +66,7 @@ impl Context {
     ) -> Result<(), Failure> {
         let (missing, others) = self.partition(registry, filter, asked)?;
         for unmatched in &others {
-            self.warn(&self.words(unmatched));
+            self.warn(&self.words(registry, unmatched));
         }
         if missing.is_empty() {
             return Ok(());
@@ -57,7 +80,7 @@ impl Context {
             true => located(one),
             false => one,
         });
-        let words: Vec<String> = missing.map(|one| self.words(&one)).collect();
+        let words: Vec<String> = missing.map(|one| self.words(registry, &one)).collect();
         let next = "see what is recorded with: dalsegno list";
         Err(Failure::Nothing(in_one_sentence(&words), next))
     }
@@ -111,17 +134,31 @@ impl Context {
         let unmatched = registry.unmatched(filter)?;
         let (missing, others): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(names_run);
         for unmatched in &others {
-            self.warn(&self.words(unmatched));
+            self.warn(&self.words(registry, unmatched));
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let mut words: Vec<String> = missing.iter().map(|one| self.words(one)).collect();
+        let mut words: Vec<String> = missing
+            .iter()
+            .map(|one| self.words(registry, one))
+            .collect();
         if !undone.is_empty() {
             words.push(undone.to_owned());
         }
         let next = "see the runs with: dalsegno runs";
         Err(Failure::Nothing(in_one_sentence(&words), next))
+    }
+
+    /// The end of a command that has shown what else was named: the first of these errors; each
+    /// other one is a warning.
+    pub(super) fn after_missing(&self, missing: Vec<Error>) -> Result<(), Failure> {
+        let mut missing = missing.into_iter();
+        let Some(first) = missing.next() else {
+            return Ok(());
+        };
+        missing.for_each(|error| self.warn(&error.to_string()));
+        Err(first.into())
     }
 
     /// The end of a command that found something of what else was named: a name in vain is then a
@@ -168,6 +205,20 @@ impl Context {
         self.require_named(registry, filter, asked)
     }
 
+    /// Whether a selection matches anything, as it is: also by state, age, owner and pins.
+    pub(super) fn matches_any(
+        &self,
+        registry: &Registry,
+        filter: &Filter,
+    ) -> Result<bool, Failure> {
+        let mut any = false;
+        registry.list(filter, |_| {
+            any = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(any)
+    }
+
     /// What a listing says that has no rows: `nothing`, or what to type if nothing was ever recorded.
     pub(super) fn or_new(&self, registry: &Registry, nothing: &str) -> Result<String, Failure> {
         Ok(match is_new(registry)? {
@@ -188,7 +239,10 @@ impl Context {
     ) -> Result<Failure, Failure> {
         let unmatched = registry.unmatched(filter)?;
         let is_of_runs = unmatched.iter().any(|unmatched| unmatched.part == "run");
-        let mut words: Vec<String> = unmatched.iter().map(|one| self.words(one)).collect();
+        let mut words: Vec<String> = unmatched
+            .iter()
+            .map(|one| self.words(registry, one))
+            .collect();
         if words.is_empty() {
             words.push("no artifact matches".to_owned());
         }

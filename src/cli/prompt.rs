@@ -4,8 +4,9 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use super::context::Context;
 use super::fail::Failure;
+use super::interrupt::{self, Asking};
+use super::progress;
 use super::render::escape;
-use super::{interrupt, progress};
 
 /// Asks on the terminal. Any answer but yes is a no; then it prints `nothing`, which says what was
 /// not done. Without a terminal it is a usage error, and `instead` says what to type.
@@ -28,6 +29,7 @@ pub(super) fn confirm(
             "{nothing}; to do it, run the same command again"
         )));
     }
+    let asking = Asking::begin();
     let mut stderr = std::io::stderr().lock();
     let question = progress::fitting(&escape(question));
     write!(stderr, "{question}").and_then(|()| stderr.flush())?;
@@ -35,6 +37,7 @@ pub(super) fn confirm(
     drop(stderr);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
+    drop(asking);
     progress::begin();
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());

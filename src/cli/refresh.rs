@@ -98,7 +98,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     drop(monitor);
     let report =
         refreshed.map_err(|error| context.ended_partly(error, &registry, before, &PARTS))?;
-    if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {
+    if !filter.is_all() && report.looked_at == 0 && !context.matches_any(&registry, &filter)? {
         return Err(context.nothing_selected(&registry, &filter, "nothing was looked at")?);
     }
     let named = context.require_named(&registry, &filter, &command.asked);

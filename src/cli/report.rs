@@ -1,12 +1,18 @@
 //! Reports a failure on stderr: what happened and what to do next; and its exit code.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::context::Context;
 use super::fail::Failure;
+use super::render::shell_word;
 use super::{hints, interrupt};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::hint::Hint;
 use crate::model::nearest::did_you_mean;
+use crate::ops::restore::RestoreTarget;
+use crate::registry::Options;
 
 /// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
@@ -55,8 +61,36 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
         return Some(hints::text(Hint::FreeCatalogSpace).to_owned());
     }
     let base = context.base().ok();
+    if let Some(next) = in_trash(error, context, base.as_deref()) {
+        return Some(next);
+    }
     let next = hints::of(error, base.as_deref(), context.may_skip.get())?;
     Some(context.with_base(&next))
+}
+
+/// What the trash has of a path of which nothing is recorded.
+fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<String> {
+    let Error::NotRecorded {
+        path: Some(path),
+        is_run: false,
+        level_of: None,
+        ..
+    } = error
+    else {
+        return None;
+    };
+    // Of its own: the call has failed, and this one must not wait or fail too.
+    let mut options = Options::new()
+        .read_only(true)
+        .lock_timeout(Duration::ZERO)
+        .despite_mistakes(true);
+    if let Some(catalog) = &context.global.catalog {
+        options = options.catalog(catalog);
+    }
+    let registry = options.open(base?).ok()?;
+    let place = path.strip_prefix(registry.base()).unwrap_or(path);
+    let typed = shell_word(&context.typable(place.to_str()?));
+    context.in_trash(&registry, &RestoreTarget::Path(path.clone()), &typed)
 }
 
 /// The text of an error. The nearest path in it is one that can be typed in the current folder.

@@ -237,6 +237,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let mut rounds = 1;
     let report = loop {
         let monitor = context.monitor();
+        context.begins_to_remove();
         let removed = registry.remove_planned(&plan, &options, &monitor);
         drop(monitor);
         match removed {

@@ -8,7 +8,7 @@ use super::artifacts::{self, chunks_cell, joined, user_name};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::former::{Shown, say_in_trash};
+use super::former::{Shown, last_removed, say_in_trash};
 use super::render::{Rows, escape, or_dash, size_text};
 use super::subjects::{Named, Subjects};
 use crate::error::Error;
@@ -31,8 +31,15 @@ pub(super) struct ShowCommand {
 
 pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let named = command.subjects.named(context, &registry, "show", "show")?;
-    let (shown, is_folder) = find(&command.subjects, &registry, &named)?;
+    let mut missing = Vec::new();
+    let named =
+        command
+            .subjects
+            .named_or_missing(context, &registry, ["show", "show"], &mut missing)?;
+    let (shown, is_folder) = find(&command.subjects, &registry, &named, &mut missing)?;
+    if shown.is_empty() && !missing.is_empty() {
+        return context.after_missing(missing);
+    }
     let format = context.format(command.output);
     // One field a line: a table of all fields would fit no terminal. Of a run that would be
     // thousands of lines.
@@ -42,7 +49,7 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
                 context.line("")?;
             }
             let mut lines = describe(shown.artifact());
-            if let Shown::Former(_) = shown {
+            if let Shown::Former(..) = shown {
                 // The state of the row at its removal would read as if the data were still there.
                 let state = lines.iter_mut().filter(|(name, _)| *name == "state");
                 state.for_each(|(_, value)| *value = format!("removed; it was {value}"));
@@ -64,18 +71,21 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
     if shown.is_empty() {
         context.say("no artifact matches");
     }
-    if shown.iter().any(|shown| matches!(shown, Shown::Former(_))) {
+    context.after_missing(missing)?;
+    if shown.iter().any(|shown| matches!(shown, Shown::Former(..))) {
         return Ok(());
     }
     context.require_runs(&registry, &named.filter(), "")
 }
 
 /// Finds the artifacts, and says whether a path is that of a folder with several; for a path that is
-/// no longer recorded, finds what was last removed from it.
+/// no longer recorded, finds what was last removed from it. What is named in vain becomes an error
+/// in `missing`.
 fn find(
     subjects: &Subjects,
     registry: &Registry,
     named: &Named,
+    missing: &mut Vec<Error>,
 ) -> Result<(Vec<Shown>, bool), Failure> {
     let mut is_folder = false;
     let here = |artifact| Shown::Here(Box::new(artifact));
@@ -111,8 +121,8 @@ fn find(
             },
             _ => Vec::new(),
         };
-        if let Some(former) = former.into_iter().next() {
-            found.push(Shown::Former(Box::new(former)));
+        if let Some((former, older)) = last_removed(former) {
+            found.push(Shown::Former(Box::new(former), older.map(Box::new)));
             continue;
         }
         let removed = match target {
@@ -120,7 +130,8 @@ fn find(
             _ => Vec::new(),
         };
         if removed.is_empty() {
-            return Err(registry.not_recorded(target).into());
+            missing.push(registry.not_recorded(target));
+            continue;
         }
         is_folder = true;
         found.extend(removed);
@@ -144,7 +155,7 @@ fn in_trash(registry: &Registry, target: RestoreTarget) -> Result<Vec<Shown>, Fa
         // A removal that is over meanwhile has nothing in the trash.
         if let Some(removal) = removals.get(&id).cloned() {
             let former = FormerArtifact { removed, removal };
-            found.push(Shown::Former(Box::new(former)));
+            found.push(Shown::Former(Box::new(former), None));
         }
     }
     Ok(found)

@@ -57,6 +57,23 @@ impl Subjects {
         command: &str,
         verb: &str,
     ) -> Result<Named, Failure> {
+        let mut missing = Vec::new();
+        let named = self.named_or_missing(context, registry, [command, verb], &mut missing)?;
+        match missing.into_iter().next() {
+            Some(error) => Err(error.into()),
+            None => Ok(named),
+        }
+    }
+
+    /// The same for a command that shows, and does what else is named: with flags, a path or an id of
+    /// which nothing is recorded becomes an error in `missing`, unless nothing else is named.
+    pub(super) fn named_or_missing(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        [command, verb]: [&str; 2],
+        missing: &mut Vec<Error>,
+    ) -> Result<Named, Failure> {
         let targets = self.targets(context, registry.base(), command, verb)?;
         let filter = self.selection.filter(context);
         if filter.is_all() {
@@ -69,7 +86,8 @@ impl Subjects {
                 _ => registry.get(target)?.is_some(),
             };
             if !is_known {
-                return Err(registry.not_recorded(target).into());
+                missing.push(registry.not_recorded(target));
+                continue;
             }
             paths.push(match target {
                 Target::Path(path) => registry.base_path(path)?,
@@ -78,6 +96,10 @@ impl Subjects {
                     None => return Err(registry.not_recorded(target).into()),
                 },
             });
+        }
+        // Without a path, the flags alone would select everywhere.
+        if paths.is_empty() && !missing.is_empty() {
+            return Err(missing.swap_remove(0).into());
         }
         match paths.is_empty() {
             true => Ok(Named::Selected(Box::new(filter))),

@@ -272,6 +272,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         )?;
     }
     let monitor = context.monitor();
+    context.begins_to_remove();
     let emptied = match ids.is_empty() {
         true => registry.empty_trash(command.older_than, &monitor),
         false => registry.purge_removals(ids, &monitor),

@@ -41,13 +41,20 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
         )?),
     };
     let change = context.waiting("unpinning", || registry.unpin(name, target.as_ref()))?;
-    if let Some(PinSelection::Filter(filter)) = &target
-        && change.artifacts == 0
-        && change.scopes.is_empty()
-        && !registry.names_any(filter)?
-    {
-        let undone = format!("{name} binds nothing of it");
-        return Err(context.nothing_selected(&registry, filter, &undone)?);
+    let is_nothing = !change.whole && change.artifacts == 0 && change.scopes.is_empty();
+    if let Some(target) = target.as_ref().filter(|_| is_nothing) {
+        let next = "see what each pin binds with: dalsegno pin --list";
+        // Of what is bound with its run or iteration it is said how.
+        if still_bound(context, &registry, name, Some(target))? {
+            return Err(Failure::Nothing("nothing was unpinned".to_owned(), next));
+        }
+        let undone = format!("{name} binds nothing of it; nothing was unpinned");
+        return Err(match target {
+            PinSelection::Filter(filter) if !registry.names_any(filter)? => {
+                context.nothing_selected(&registry, filter, &undone)?
+            }
+            _ => Failure::Nothing(undone, next),
+        });
     }
     if change.whole {
         context.say(&format!(
@@ -66,13 +73,14 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     write(context, &registry, name, &change, format)
 }
 
-/// Warns of artifacts that the pin still binds: a pin of a run binds everything in it.
+/// Warns of artifacts that the pin still binds: a pin of a run binds everything in it. Says whether
+/// there are any.
 fn still_bound(
     context: &Context,
     registry: &Registry,
     name: &PinName,
     target: Option<&PinSelection>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let artifacts = match target {
         Some(PinSelection::Filter(filter)) => registry.select(filter)?,
         Some(PinSelection::Artifacts(artifacts)) => {
@@ -96,5 +104,5 @@ fn still_bound(
             "{name} still binds {bound} of these, because it binds their runs or iterations; {hint}"
         ));
     }
-    Ok(())
+    Ok(bound > 0)
 }

@@ -229,8 +229,8 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     drop(monitor);
     let mut report = compared.map_err(|error| context.ended(error, "nothing was changed"))?;
     // No finding about nothing would read as a result.
-    let found_nothing = report.rows == 0 && report.findings.is_empty();
-    if !filter.is_all() && found_nothing && !registry.names_any(&filter)? {
+    let has_looked = report.rows > 0 || report.noted > 0 || report.newer > 0;
+    if !filter.is_all() && !has_looked && report.findings.is_empty() {
         return Err(context.nothing_selected(&registry, &filter, "nothing was verified")?);
     }
     let mut repaired = None;

@@ -260,7 +260,35 @@ pub(crate) fn undoable(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error
     const LAST: u64 = 1_000;
     let mut found = not_undone(catalog, most, Some(LAST))?;
     found.retain(|operation| can_be_undone(catalog, operation));
+    leave_out_superseded(&mut found);
     Ok(found.iter().map(|operation| operation.id).collect())
+}
+
+/// Leaves out pins and unpins of operations, the newest first, all of which newer ones of the same
+/// pin let go or bound again: there is nothing of them left to reverse.
+#[cfg(feature = "cli")]
+fn leave_out_superseded(found: &mut Vec<Operation>) {
+    let mut scopes: HashSet<(String, String)> = HashSet::new();
+    let mut artifacts: HashSet<(String, crate::model::artifact::ArtifactId)> = HashSet::new();
+    found.retain(|operation| {
+        let mut is_newest = false;
+        let mut is_of_pin = false;
+        for entry in operation.detail.iter().flat_map(Detail::entries) {
+            let (pin, of_scopes, of_artifacts) = match entry {
+                Detail::PinBound(bound) => (&bound.pin, &bound.scopes, &bound.artifacts),
+                Detail::PinReleased(free) => (&free.pin, &free.scopes, &free.artifacts),
+                _ => continue,
+            };
+            is_of_pin = true;
+            for scope in of_scopes {
+                is_newest |= scopes.insert((pin.to_string(), scope.to_string()));
+            }
+            for artifact in of_artifacts {
+                is_newest |= artifacts.insert((pin.to_string(), *artifact));
+            }
+        }
+        is_newest || !is_of_pin
+    });
 }
 
 /// Whether an operation that was not undone can be.

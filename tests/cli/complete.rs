@@ -56,7 +56,7 @@ fn names_come_from_the_catalog() {
         .as_str()
         .or(removal["id"].as_str())
         .unwrap();
-    let cases: [(&[&str], &[&str]); 43] = [
+    let cases: [(&[&str], &[&str]); 47] = [
         (&["list", "--run", ""], &["er", "mito", "run [a]"]),
         (&["list", "--run", "m"], &["mito"]),
         (&["list", "--run=m"], &["--run=mito"]),
@@ -141,6 +141,11 @@ fn names_come_from_the_catalog() {
         (&["restore", "--run", "er", "--kind", "best"], &["best"]),
         (&["list", "--run", "none", "--dataset", ""], &[]),
         (&["undo", "la"], &["last"]),
+        // What is in the trash, not what is on disk.
+        (&["restore", "--run", ""], &["mito"]),
+        (&["restore", "m"], &["mito"]),
+        (&["restore", "e"], &[]),
+        (&["restore", "mito/e"], &["mito/extra.zarr/mesh"]),
         (&["list", "--sort", "si"], &["size"]),
         (&["runs", "--sort", "pr"], &["present"]),
         (&["list", "--columns", "run,da"], &["run,dataset"]),
@@ -265,6 +270,26 @@ fn names_come_from_the_catalog() {
         answer(&world, &inside, "fish", &["du", "--run", "e"]),
         ["er"]
     );
+}
+
+#[test]
+fn a_pin_that_was_released_and_bound_again_is_offered_once() {
+    let world = World::scanned();
+    world.transcript(
+        "pin kk --run er --reason plots --quiet
+        unpin kk --quiet
+        pin kk --run er --reason plots --quiet",
+    );
+    let history = stdout(world.program().args(["history", "--limit", "1"]));
+    let newest = history.lines().nth(1).unwrap();
+    let newest: i64 = newest.split('\t').next().unwrap().parse().unwrap();
+    let mut offered = answer(&world, &world.base, "zsh", &["undo", ""]);
+    offered.retain(|word| !word.starts_with('-'));
+    assert_eq!(offered, ["last".to_owned(), newest.to_string()]);
+    for older in [newest - 2, newest - 1] {
+        let text = world.transcript(&format!("undo {older}"));
+        assert!(text.contains("undone-already"), "{text}");
+    }
 }
 
 #[test]

@@ -9,7 +9,10 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
 use crate::strace;
+use crate::terminal::spoken_after;
 use crate::world::{World, stdout};
 
 /// What a command wrote to stderr, and whether the signal ended it.
@@ -19,10 +22,11 @@ struct Ended {
 }
 
 impl Ended {
-    /// The words about the interrupt.
+    /// The words about the interrupt; not those of a second one, which ends the program at once.
     fn words(&self) -> Option<&str> {
         let mut lines = self.stderr.lines();
-        lines.find_map(|line| line.strip_prefix("interrupted; "))
+        let words = lines.find_map(|line| line.strip_prefix("interrupted; "));
+        words.filter(|words| !words.starts_with("each "))
     }
 }
 
@@ -352,5 +356,115 @@ fn what_only_reads_says_so_while_it_prints() {
             "{line}: {words:?}"
         );
         assert_eq!(rows(&world), 40);
+    }
+}
+
+/// The same with data that is two days old, as rules want it.
+fn aged(count: usize) -> World {
+    let world = World::new();
+    arrays(&world, count);
+    let touch = "find r -depth -exec touch -d '2 days ago' {} +";
+    let mut touched = Command::new("sh");
+    touched.args(["-c", touch]).current_dir(&world.base);
+    assert!(touched.status().unwrap().success());
+    world.transcript("init --here --quiet\nscan --quiet");
+    world
+}
+
+#[test]
+fn every_moment_of_a_removal_leaves_one_line() {
+    if !strace::works("Ctrl-C at every moment") {
+        return;
+    }
+    let line = "gc --run r --kind prediction --keep-last 1 --keep-within 1ms --apply --yes --trash";
+    let mut found = BTreeSet::new();
+    let mut done = 0;
+    for number in (1..).step_by(5) {
+        assert!(number < 1000, "it does not end: {found:?}");
+        let world = aged(3);
+        // Of a lock of SQLite, which each transaction takes: before, between and after all work.
+        let ended = pressed(&world, "fcntl", number, line);
+        if !ended.by_signal {
+            // Work that has no boundary left is done all the same; after some more it is over.
+            assert!(
+                ended.stderr.contains("removed 2 artifacts"),
+                "{}",
+                ended.stderr
+            );
+            done += 1;
+            if done > 12 {
+                break;
+            }
+            continue;
+        }
+        let lines = ended.stderr.lines();
+        let said: Vec<&str> = lines
+            .filter(|line| line.starts_with("interrupted"))
+            .collect();
+        assert_eq!(said.len(), 1, "{number}: {}", ended.stderr);
+        let is_whole = said[0].starts_with("interrupted; each artifact is whole or removed")
+            || said[0].starts_with("interrupted; 2 of 2 artifacts were removed");
+        let left = rows(&world);
+        assert!(left == 3 || (is_whole && left == 1), "{number}: {said:?}");
+        found.insert(said[0].to_owned());
+    }
+    let says = |start: &str| found.iter().any(|words| words.starts_with(start));
+    assert!(says("interrupted before anything was changed"), "{found:?}");
+    assert!(
+        says("interrupted; nothing was removed; to do it"),
+        "{found:?}"
+    );
+    assert!(
+        says("interrupted; each artifact is whole or removed"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn at_a_question_it_is_said_that_nothing_was_changed() {
+    let world = aged(3);
+    world.transcript("rm --run r --iteration 2 --trash --yes --quiet\ndu --quiet");
+    for (line, nothing) in [
+        ("rm --run r --iteration 0", "nothing was removed"),
+        (
+            "gc --run r --kind prediction --keep-last 1 --keep-within 1ms --apply",
+            "nothing was removed",
+        ),
+        ("trash empty", "nothing was unlinked"),
+    ] {
+        let program = world.call(line);
+        let pid_file = world.dir.join("pid");
+        let mut command = Command::new("/usr/bin/env");
+        command.current_dir(&world.base).env_clear();
+        let environment = program.get_envs();
+        command.envs(environment.filter_map(|(name, value)| Some((name, value?))));
+        // A shell that runs the tests in the background lets them ignore the signal.
+        command.args([
+            "--default-signal=INT",
+            "sh",
+            "-c",
+            "echo $$ > \"$0\"; exec \"$@\"",
+        ]);
+        command.arg(&pid_file);
+        command.arg(program.get_program()).args(program.get_args());
+        let before = removals(&world);
+        let press = || {
+            let pid = fs::read_to_string(&pid_file).unwrap();
+            let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+            kill_process(pid, Signal::INT).unwrap();
+            // The answer must not be read first.
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(pid), ended).unwrap();
+        };
+        let (text, code) = spoken_after(&mut command, 400, "[y/N]", &press, "n\n", &[]);
+        assert_eq!(code, None, "{line}: {text}");
+        let said = text.lines().last().unwrap();
+        let again = format!("interrupted; {nothing}; to do it, run the same command again");
+        assert!(
+            said == "interrupted before anything was changed" || said == again,
+            "{line}: {text}"
+        );
+        assert_eq!(text.matches("interrupted").count(), 1, "{line}: {text}");
+        assert_eq!((rows(&world), removals(&world)), (2, before), "{line}");
     }
 }

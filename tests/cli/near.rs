@@ -192,3 +192,138 @@ fn missing_rows_are_named_with_what_can_be_done() {
     let text = world.transcript("rm --state missing --yes --quiet\nverify");
     assert!(!text.contains("missing;"), "{text}");
 }
+
+#[test]
+fn a_check_of_a_selection_that_matches_nothing_fails() {
+    let world = World::scanned();
+    world.transcript("pin kk --run mito --reason plots --quiet");
+    for line in [
+        "verify --older-than 400d",
+        "verify --state missing",
+        "verify --owner 4242",
+        "verify --pinned --run er",
+        "refresh --older-than 400d",
+        "refresh --state missing",
+        "refresh --owner 4242",
+        "refresh --pinned --run er",
+        "unpin kk --run er",
+        "unpin kk er",
+        "unpin kk --older-than 400d",
+        "unpin kk mito/validation.zarr/1000/crop1/prediction",
+    ] {
+        let text = world.transcript(line);
+        assert!(text.ends_with("exit 1\n"), "{text}");
+        assert!(text.contains("err| error: "), "{text}");
+        assert!(text.contains("nothing was "), "{text}");
+        assert!(text.contains("err|   next: "), "{text}");
+        assert!(
+            !text.contains("finding") && !text.contains("agree"),
+            "{text}"
+        );
+    }
+    // What it matches is looked at.
+    for line in ["verify --run mito", "refresh --run er", "verify --pinned"] {
+        let text = world.transcript(line);
+        assert!(!text.contains("exit"), "{text}");
+    }
+    let text = world.transcript("pin --list");
+    assert!(text.contains("mito"), "{text}");
+}
+
+#[test]
+fn a_limit_of_none_says_how_many_there_are() {
+    let world = World::scanned();
+    world.transcript("pin kk --run mito --reason plots --quiet");
+    for (line, says) in [
+        ("list --limit 0 --table", "artifacts\n"),
+        ("list --run er --limit 0", "err| 0 of 1 artifact\n"),
+        ("list --run er --limit 0 -0", "err| 0 of 1 artifact\n"),
+        ("runs --limit 0 --table", "err| 0 of 2 runs\n"),
+        ("iterations --limit 0 --table", "iterations\n"),
+        ("history --limit 0 --table", "err| 0 of 2 operations\n"),
+    ] {
+        let text = world.transcript(line);
+        assert!(text.contains("err| 0 of ") && text.contains(says), "{text}");
+        assert!(!text.contains("match") && !text.contains("exit"), "{text}");
+    }
+    let text = world.transcript("list --run 'none*' --limit 0");
+    assert!(text.contains("no artifact matches"), "{text}");
+}
+
+#[test]
+fn what_else_is_named_is_shown() {
+    let world = World::scanned();
+    for line in [
+        "show mitoo er",
+        "show er mitoo",
+        "show mitoo er --kind prediction",
+        "show mitoo er mitooo --json",
+        "history mitoo er",
+        "history er mitoo --json",
+    ] {
+        let text = world.transcript(line);
+        assert!(text.contains("out|"), "{text}");
+        assert!(!text.contains("out| []"), "{text}");
+        assert!(text.contains("error[not-recorded]"), "{text}");
+        assert!(text.ends_with("exit 1\n"), "{text}");
+    }
+    let text = world.transcript("show mitoo er --kind prediction --jsonl");
+    assert!(text.contains("er/validation.zarr/500"), "{text}");
+    assert!(!text.contains("mito/validation.zarr/1000"), "{text}");
+    for line in [
+        "show mitoo",
+        "show mitoo --kind prediction",
+        "history mitoo",
+    ] {
+        let text = world.transcript(line);
+        assert!(
+            !text.contains("out|") && text.ends_with("exit 1\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn of_a_run_in_the_trash_the_way_back_is_named() {
+    let world = World::scanned();
+    world.transcript("rm er --trash --yes --quiet");
+    for command in [
+        "list",
+        "du",
+        "runs",
+        "iterations",
+        "gc --keep-last 1",
+        "seal",
+        "refresh",
+        "verify",
+        "rm --yes",
+    ] {
+        for (named, call) in [("--run er", "restore --run er"), ("er", "restore ")] {
+            let text = world.transcript(&format!("{command} {named}"));
+            assert!(text.contains("in the trash; restore"), "{text}");
+            let says = format!("with: dalsegno {call}");
+            assert!(text.contains(&says), "{text}");
+            assert!(text.ends_with("exit 1\n"), "{text}");
+        }
+    }
+    let text = world.transcript("restore --run er --quiet\nlist er");
+    assert!(!text.contains("exit"), "{text}");
+}
+
+#[test]
+fn an_older_removal_of_a_path_that_is_in_the_trash_is_named() {
+    let world = World::scanned();
+    let path = "er/validation.zarr/500/crop1/prediction";
+    world.transcript(&format!("rm {path} --trash --yes --quiet"));
+    let listed = world.transcript("trash list");
+    let kept = listed.lines().nth(2).unwrap();
+    let kept = kept.trim_start_matches("out| ").split('\t').next().unwrap();
+    world.write_array(path);
+    world.transcript(&format!("scan --quiet\nrm {path} --no-trash --yes --quiet"));
+    for line in [format!("show {path} --table"), format!("history {path}")] {
+        let text = world.transcript(&line);
+        assert!(text.contains("it cannot be restored"), "{text}");
+        let back = format!("restore that with: dalsegno restore {kept}");
+        assert!(text.contains(&back), "{text}");
+    }
+}

@@ -122,6 +122,7 @@ fn carry_out(
         keep,
     };
     let monitor = context.monitor();
+    context.begins_to_remove();
     let mut done = GcReport::default();
     // An error returns no report, so the count is taken on the way.
     let result = registry.apply_gc(plan, &options, &monitor, |report| {

@@ -9,9 +9,9 @@ use super::summary;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
-use crate::cli::former::say_former;
+use crate::cli::former::{last_removed, say_former};
 use crate::cli::nothing::is_new;
-use crate::cli::render::{Align, Column, Record, Rows, number, or_empty, short_time};
+use crate::cli::render::{Align, Column, Record, Rows, count, number, or_empty, short_time};
 use crate::cli::time;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
@@ -152,10 +152,11 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
     let paths = paths.map(|path| context.below_base(registry.base(), path));
     // The base directory itself means everything in it.
     let is_base = |path: &PathBuf| path.as_os_str().is_empty() || path == registry.base();
-    let paths: Vec<PathBuf> = match paths.clone().any(|path| is_base(&path)) {
+    let mut paths: Vec<PathBuf> = match paths.clone().any(|path| is_base(&path)) {
         true => Vec::new(),
         false => paths.collect(),
     };
+    let missing = never_there(&registry, &mut paths)?;
     for path in &paths {
         let target = Target::Path(path.clone());
         match registry.artifacts_ever_at(path) {
@@ -166,7 +167,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         }
         // Nothing is recorded there now: the last lines say what was removed, and the way back.
         if registry.get(&target)?.is_none() {
-            former.extend(registry.former_at(path)?.into_iter().next());
+            former.extend(last_removed(registry.former_at(path)?));
         }
     }
     // Only tables are cut: programs want all, and would not notice the limit.
@@ -206,10 +207,31 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
     for unmatched in registry.unmatched_history(&of_users)? {
         context.warn(&unmatched.to_string());
     }
-    for former in &former {
-        say_former(context, former);
+    for (former, older) in &former {
+        say_former(context, former, older.as_ref());
     }
+    context.after_missing(missing)?;
     require_ever(context, &registry, &command.id, &filter.runs)
+}
+
+/// Takes the paths out that no operation knows, and gives their errors: what else is named is
+/// shown. Fails if nothing is left.
+fn never_there(registry: &Registry, paths: &mut Vec<PathBuf>) -> Result<Vec<Error>, Failure> {
+    let mut missing = Vec::new();
+    let mut known = Vec::with_capacity(paths.len());
+    for path in paths.drain(..) {
+        let one = std::slice::from_ref(&path);
+        match registry.history_at(HistoryFilter::default(), one) {
+            Ok(_) => known.push(path),
+            Err(error @ Error::NotRecorded { .. }) => missing.push(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if known.is_empty() && !missing.is_empty() {
+        return Err(missing.swap_remove(0).into());
+    }
+    *paths = known;
+    Ok(missing)
 }
 
 /// Refuses ids and names of runs that the history does not know, because what is named one by one
@@ -265,7 +287,21 @@ fn rows(
     filter: &HistoryFilter,
     most: Option<u64>,
 ) -> Result<u64, Failure> {
-    let nothing = context.or_new(registry, "no operation matches")?;
+    let mut nothing = context.or_new(registry, "no operation matches")?;
+    if most == Some(0) {
+        let mut all = 0_u64;
+        let every = HistoryFilter {
+            most: None,
+            ..filter.clone()
+        };
+        registry.history(&every, |_| {
+            all += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if all > 0 {
+            nothing = format!("0 of {}", count(all, "operation"));
+        }
+    }
     if matches!(format, Format::Tsv | Format::Jsonl) && is_new(registry)? {
         context.say(&nothing);
     }
