@@ -133,8 +133,9 @@ pub struct RebuildReport {
     /// New path of the published copy, if it had operations that the new catalog lacks, or could
     /// not be read.
     pub copy_set_aside: Option<PathBuf>,
-    /// Newer backups that are not sound, a published copy that is not to be used, and the old
-    /// catalog if its header cannot be mended, or its log was not read.
+    /// Newer backups that are not sound, or their folder if it may not be read, a published copy that
+    /// is not to be used, and the old catalog if its header cannot be mended, or its log was not
+    /// read.
     pub refused: Vec<RefusedBackup>,
     /// Removals in the trash that the backup did not know: kept and restorable, or, if their purge
     /// had begun, being purged or purged.
