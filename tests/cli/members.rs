@@ -32,15 +32,21 @@ echo "exit $code"
 ls base/r/validation.zarr
 "#;
 
-fn restore(ann: &str, members: &str) -> Option<(String, String)> {
+/// What a script of several users prints and what its errors are, without the path of its folder;
+/// `None` if it cannot run here.
+fn played(what: &str, script: &str, arguments: &[&str]) -> Option<(String, String)> {
     let world = World::new();
     let mut program = world.program();
     program.env_remove("DALSEGNO_BASE");
     let folder = tempfile::tempdir().unwrap();
-    let what = "members of a group";
-    let output = mounts::run(what, RESTORE, &program, &[ann, members], folder.path())?;
+    let output = mounts::run(what, script, &program, arguments, folder.path())?;
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Some((text(output.stdout), text(output.stderr)))
+    let said = text(output.stdout).replace(folder.path().to_str().unwrap(), "");
+    Some((said, text(output.stderr)))
+}
+
+fn restore(ann: &str, members: &str) -> Option<(String, String)> {
+    played("members of a group", RESTORE, &[ann, members])
 }
 
 const ANN: &str = "ann:x:61001:61001::/:/bin/sh\n";
@@ -97,16 +103,10 @@ done
 
 #[test]
 fn a_folder_of_another_user_in_the_trash_stops_nothing_and_is_named_in_the_same_words() {
-    let world = World::new();
-    let mut program = world.program();
-    program.env_remove("DALSEGNO_BASE");
-    let folder = tempfile::tempdir().unwrap();
     let what = "a folder of another user";
-    let Some(output) = mounts::run(what, UNREADABLE, &program, &[], folder.path()) else {
+    let Some((said, _)) = played(what, UNREADABLE, &[]) else {
         return;
     };
-    let said = String::from_utf8(output.stdout).unwrap();
-    let said = said.replace(folder.path().to_str().unwrap(), "");
     let parts: Vec<&str> = said.split(": exit ").collect();
     assert_eq!(parts.len(), 5, "{said}");
     let (doctor, verify, list, refresh) = (parts[1], parts[2], parts[3], parts[4]);
@@ -175,18 +175,11 @@ find base/b -name zarr.json
 #[test]
 fn a_folder_that_only_another_user_may_open_is_named_and_the_rest_goes() {
     for closed in ["a", "a/validation.zarr", "a/validation.zarr/1"] {
-        let world = World::new();
-        let mut program = world.program();
-        program.env_remove("DALSEGNO_BASE");
-        let folder = tempfile::tempdir().unwrap();
         let what = "a closed folder";
         let arguments = [closed, "61001", "700", "61002"];
-        let Some(output) = mounts::run(what, CLOSED, &program, &arguments, folder.path()) else {
+        let Some((said, errors)) = played(what, CLOSED, &arguments) else {
             return;
         };
-        let said = String::from_utf8(output.stdout).unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        let said = said.replace(folder.path().to_str().unwrap(), "");
         let codes: Vec<&str> = said
             .split(": exit ")
             .skip(1)
@@ -233,17 +226,11 @@ fn what_is_to_be_typed_for_a_closed_folder_would_open_it() {
         // Ben is not in the group of the base directory.
         ("61001", "700", "61009", None),
     ] {
-        let world = World::new();
-        let mut program = world.program();
-        program.env_remove("DALSEGNO_BASE");
-        let folder = tempfile::tempdir().unwrap();
         let arguments = ["a", owner, mode, group];
         let what = "a folder that its owner closed";
-        let Some(output) = mounts::run(what, CLOSED, &program, &arguments, folder.path()) else {
+        let Some((said, _)) = played(what, CLOSED, &arguments) else {
             return;
         };
-        let said = String::from_utf8(output.stdout).unwrap();
-        let said = said.replace(folder.path().to_str().unwrap(), "");
         for part in said.split(": exit ").skip(1).take(2) {
             assert!(part.contains("and this user may not read it"), "{part}");
             assert_eq!(part.contains("chmod"), typed.is_some(), "{part}");
@@ -282,15 +269,8 @@ done
 
 /// What each call says.
 fn forged(arguments: &[&str]) -> Option<Vec<String>> {
-    let world = World::new();
-    let mut program = world.program();
-    program.env_remove("DALSEGNO_BASE");
-    let folder = tempfile::tempdir().unwrap();
     let what = "forged folders in the trash";
-    let output = mounts::run(what, FORGED, &program, arguments, folder.path())?;
-    let errors = String::from_utf8(output.stderr).unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let said = said.replace(folder.path().to_str().unwrap(), "");
+    let (said, errors) = played(what, FORGED, arguments)?;
     let parts: Vec<String> = said.split(": exit ").skip(1).map(str::to_owned).collect();
     assert_eq!(parts.len(), 7, "{said}{errors}");
     Some(parts)
@@ -399,17 +379,10 @@ fn a_rebuild_goes_on_past_a_closed_folder_in_the_trash_and_says_what_opens_it() 
             "gone\nprediction\n",
         ),
     ] {
-        let world = World::new();
-        let mut program = world.program();
-        program.env_remove("DALSEGNO_BASE");
-        let folder = tempfile::tempdir().unwrap();
         let what = "a closed folder in the trash";
-        let Some(output) = mounts::run(what, CLOSED_TRASH, &program, &[from], folder.path()) else {
+        let Some((said, errors)) = played(what, CLOSED_TRASH, &[from]) else {
             return;
         };
-        let said = String::from_utf8(output.stdout).unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        let said = said.replace(folder.path().to_str().unwrap(), "");
         assert!(said.starts_with("exit 3\n"), "{said}{errors}");
         let (_, problem) = said.split_once("/base/.dalsegno/trash/").unwrap();
         let (id, problem) = problem.split_once(": ").unwrap();
@@ -436,18 +409,13 @@ mkdir base; chgrp 61003 base; chmod 2755 base
 
 #[test]
 fn with_which_group_a_registry_is_shared_is_said() {
-    let world = World::new();
-    let mut program = world.program();
-    program.env_remove("DALSEGNO_BASE");
-    let folder = tempfile::tempdir().unwrap();
     let what = "a group that shares a registry";
-    let Some(output) = mounts::run(what, SHARED, &program, &[], folder.path()) else {
+    let Some((said, errors)) = played(what, SHARED, &[]) else {
         return;
     };
-    let said = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     let [_, init, doctor, redacted] = lines[..] else {
-        panic!("{said}{}", String::from_utf8(output.stderr).unwrap());
+        panic!("{said}{errors}");
     };
     let group = "group \"lab\" (gid 61003)";
     assert!(
@@ -487,16 +455,10 @@ say as 61001 $dalsegno verify --run copy --table
 
 #[test]
 fn what_a_user_may_not_read_is_neither_gone_nor_taken() {
-    let world = World::new();
-    let mut program = world.program();
-    program.env_remove("DALSEGNO_BASE");
-    let folder = tempfile::tempdir().unwrap();
     let what = "a run that only its owner may read";
-    let Some(output) = mounts::run(what, PRIVATE, &program, &[], folder.path()) else {
+    let Some((said, errors)) = played(what, PRIVATE, &[]) else {
         return;
     };
-    let said = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
     let parts: Vec<&str> = said.split("exit ").skip(1).collect();
     let [score, closed, no_manifest] = parts[..] else {
         panic!("{said}{errors}");
@@ -533,24 +495,19 @@ say as 61001 $dalsegno rebuild
 
 #[test]
 fn a_rebuild_that_may_not_read_the_backups_says_how_to_do_without() {
-    let world = World::new();
-    let mut program = world.program();
-    program.env_remove("DALSEGNO_BASE");
-    let folder = tempfile::tempdir().unwrap();
     let what = "backups that only another user may read";
-    let Some(output) = mounts::run(what, CLOSED_BACKUPS, &program, &[], folder.path()) else {
+    let Some((said, errors)) = played(what, CLOSED_BACKUPS, &[]) else {
         return;
     };
-    let said = String::from_utf8(output.stdout).unwrap();
     let parts: Vec<&str> = said.split("exit ").skip(1).collect();
     let [refused, from_disk, mended] = parts[..] else {
-        panic!("{said}");
+        panic!("{said}{errors}");
     };
     assert!(
         refused.starts_with("1\n") && refused.contains("rebuild --from-disk"),
-        "{said}"
+        "{said}{errors}"
     );
-    assert!(from_disk.starts_with("0\n"), "{said}");
+    assert!(from_disk.starts_with("0\n"), "{said}{errors}");
     // The catalog itself has all, and no backup is needed.
-    assert!(mended.starts_with("0\n"), "{said}");
+    assert!(mended.starts_with("0\n"), "{said}{errors}");
 }
