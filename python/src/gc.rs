@@ -105,6 +105,13 @@ impl RuleArguments {
         if let Some(name) = &self.policy {
             words.push(format!("policy {name}"));
         }
+        // Of runs alone, the paths are names of runs.
+        if self.runs && !filter.below.is_empty() {
+            return Err(argument(
+                "below is the path of a run if whole_runs is given, because that decides on whole \
+                 runs",
+            ));
+        }
         let rules = if self.runs {
             let mut policy = RunPolicy::default()
                 .limit(limit)
@@ -141,6 +148,7 @@ impl RuleArguments {
         Ok(GcRequest::new(
             Filter::default()
                 .runs(filter.runs)
+                .below(filter.below)
                 .datasets(filter.datasets)
                 .parameters(filter.parameters)
                 .owners(filter.owners)
@@ -248,7 +256,7 @@ pub(crate) fn _plan_gc(
 ) -> PyResult<PyPlan> {
     whole(py, || {
         let registry = registry.get();
-        let filter = selection.filter(py, &registry.base)?;
+        let filter = registry.filter(py, selection)?;
         // Kept, because the request moves the kinds into its rules and a named policy needs them
         // too.
         let asked = filter.kinds.clone();

@@ -224,7 +224,7 @@ def test_a_listing_of_any_selection_has_the_length_of_its_rows(registry: Registr
         {"kind": ["output", "checkpoint"]},
         {"iteration": "1.."},
         {"pinned": True},
-        {"min_bytes": 1},
+        {"min_size": 1},
         {"below": "r0"},
         {"state": "reserved"},
         {"exclude_run": "r0"},

@@ -72,7 +72,7 @@ def test_what_matches_nothing_is_named(
     [
         lambda it: it.list(older_than="400d"),
         lambda it: it.list(run="affinities", older_than="400d"),
-        lambda it: it.list(min_bytes="1TB", sort="size"),
+        lambda it: it.list(min_size="1TB", sort="size"),
         lambda it: it.iterations(before="2001-01-01"),
         lambda it: it.runs(older_than="400d", refresh=False),
         lambda it: it.du(older_than="400d"),

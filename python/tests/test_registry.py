@@ -274,8 +274,8 @@ def test_a_selection_that_matches_nothing_is_warned_of_with_the_nearest_name(
     [
         ({"state": "gone"}, ValueError),
         ({"kind": "outputs"}, ValueError),
-        ({"min_bytes": -1}, ValueError),
-        ({"min_bytes": 2**70}, ValueError),
+        ({"min_size": -1}, ValueError),
+        ({"min_size": 2**70}, ValueError),
         ({"owner": -1}, ValueError),
         ({"owner": True}, TypeError),
         ({"older_than": float("inf")}, ValueError),

@@ -14,7 +14,6 @@ use super::render::{self, shell_word};
 use super::selection;
 use super::{files, interrupt};
 use crate::catalog::RegistryDir;
-use crate::disk::{LooksLike, looks_like};
 use crate::error::Error;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
@@ -185,35 +184,21 @@ fn scan_instead(context: &mut Context, command: &Scan, likely: &Likely<'_>) -> R
     Ok(())
 }
 
-/// The runs that paths name: a run, what is in one, or a folder of runs. None, which is all of them,
-/// if one is the base directory.
+/// The runs that paths name; none, which is all of them, if one is the base directory.
 fn runs_at(
     context: &Context,
     registry: &Registry,
     paths: &[PathBuf],
 ) -> Result<Vec<Pattern>, Failure> {
-    let mut runs = Vec::with_capacity(paths.len());
+    let mut places = Vec::with_capacity(paths.len());
     for path in paths {
         let path = context.below_base(registry.base(), path);
         if path.as_os_str().is_empty() || path == registry.base() {
             return Ok(Vec::new());
         }
-        let place = registry.base_path(path)?;
-        let place = place.as_str();
-        let looks = |place: &str| looks_like(&registry.base().join(place));
-        let ends = place.match_indices('/').map(|(end, _)| end);
-        let above = ends.chain([place.len()]).map(|end| &place[..end]);
-        let run = above
-            .into_iter()
-            .find(|above| matches!(looks(above), LooksLike::Run(_)));
-        runs.push(match (run, looks(place)) {
-            (Some(run), _) => run.into(),
-            // The runs in a folder have its name before theirs.
-            (None, LooksLike::Base(_)) => format!("{place}/*").as_str().into(),
-            (None, _) => place.into(),
-        });
+        places.push(registry.base_path(path)?);
     }
-    Ok(runs)
+    Ok(registry.runs_to_scan(&places))
 }
 
 fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Failure> {

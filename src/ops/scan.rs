@@ -26,7 +26,7 @@ use crate::model::clock::Clock;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
-use crate::model::name::RunName;
+use crate::model::name::{BasePath, RunName};
 use crate::model::observation::Damage;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Silent};
@@ -119,6 +119,23 @@ impl ScanOptions {
     #[must_use]
     pub fn wants_arrays(&self) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|kind| !kind.is_file())
+    }
+}
+
+/// The run at a path, the one that it is in, or those in a folder of runs, by what is on disk.
+pub(crate) fn run_at(base: &Base, path: &BasePath) -> Pattern {
+    let place = path.as_str();
+    let looks = |place: &str| looks_like(&base.path().join(place));
+    let ends = place.match_indices('/').map(|(end, _)| end);
+    let above = ends.chain([place.len()]).map(|end| &place[..end]);
+    let run = above
+        .into_iter()
+        .find(|above| matches!(looks(above), LooksLike::Run(_)));
+    match (run, looks(place)) {
+        (Some(run), _) => run.into(),
+        // The runs in a folder have its name before theirs.
+        (None, LooksLike::Base(_)) => format!("{place}/*").as_str().into(),
+        (None, _) => place.into(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::model::name::BasePath;
 use crate::model::operation::HistoryFilter;
 #[cfg(feature = "cli")]
 use crate::model::progress::Monitor;
+use crate::ops::scan;
 #[cfg(feature = "cli")]
 use crate::ops::seal_places;
 use crate::ops::target;
@@ -54,6 +55,15 @@ impl Registry {
     pub(crate) fn unrecorded_at(&self, path: &Path, monitor: &dyn Monitor) -> Result<Vec<PathBuf>> {
         let now = self.clock.now();
         seal_places::unrecorded_at(&self.catalog, &self.base, path, now, monitor)
+    }
+
+    /// Returns the runs on disk that paths name, for [`ScanOptions::runs`](crate::ScanOptions::runs):
+    /// the run at a path, the run that it is in, or those in a folder of runs, by a pattern. A path
+    /// at which there is no run is given as it is.
+    #[must_use]
+    pub fn runs_to_scan(&self, paths: &[BasePath]) -> Vec<Pattern> {
+        let run_at = |path: &BasePath| scan::run_at(&self.base, path);
+        paths.iter().map(run_at).collect()
     }
 
     /// Narrows a filter to what is at these paths or below them. If they are runs, and the filter

@@ -28,6 +28,9 @@ class HasText(Protocol):
 Text = Union[str, "os.PathLike[str]", HasText]
 """A name: a text, a path, or an object whose ``str()`` is meant."""
 
+AnyPath = Union[str, "os.PathLike[str]"]
+"""A path, absolute or relative to the base directory."""
+
 Iterations = Union[int, str, range, "Iterable[int | str]"]
 """Iterations: a number, ``"1000..2000"``, ``"1000.."``, ``"..2000"``, a range, or several of
 these."""
@@ -81,8 +84,8 @@ class Selection(TypedDict, total=False):
     """Only what a pin binds."""
     owner: int | str | Iterable[int | str] | None
     """The users whose the data is: names on this machine, or numbers."""
-    min_bytes: int | str | None
-    """At least this large; artifacts without a size are not selected."""
+    min_size: int | str | None
+    """At least this large: bytes, or as in ``"500MB"``; what was not counted is left out."""
 
 
 def text(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
@@ -344,7 +347,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         "exclude_parameters": _texts(given.get("exclude_parameters"), "parameters"),
         "pinned": bool(given.get("pinned", False)),
         "owner": [_user(owner) for owner in owners],
-        "min_bytes": size(given.get("min_bytes")),
+        "min_bytes": size(given.get("min_size")),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _targets
-from ._arguments import Selection, Text
+from ._arguments import AnyPath, Selection, Text
 from ._core import Core
 from ._hints import reworded
 from ._listing import Listing
@@ -99,7 +99,7 @@ class Asking(Core):
                 lambda: {"": sum(self._native.counts(wanted).values())},
                 most,
             )
-        runs = self._native.run_names(wanted["run"])
+        runs = self._native.run_names(wanted)
         return Listing(
             runs,
             lambda run, left: self._native.select({**wanted, "run": [run]}, by, high_first, left),
@@ -218,6 +218,7 @@ class Asking(Core):
         self,
         *,
         run: Union[Text, Iterable[Text], None] = None,
+        below: Union[AnyPath, Iterable[AnyPath], None] = None,
         kind: Union[str, Iterable[str], None] = None,
         measure: bool = False,
         threads: Optional[int] = None,
@@ -228,18 +229,25 @@ class Asking(Core):
         Args:
             run: Runs to look at, by name or pattern; by default everything. Only the folders of
                 these runs are walked, unless there is a pattern among them.
+            below: Only the runs at these paths, in these folders, or in which these paths are;
+                absolute, or relative to the base directory.
             kind: Kinds to add; by default all but ``checkpoint``.
             measure: Count bytes and files, which walks every array.
             threads: Number of threads; by default as many as fit the machine.
             progress: ``True`` for a bar of tqdm, ``False`` for none, ``None`` for one if tqdm is
                 installed and stderr is a terminal, or a callable that takes a :class:`Progress`.
+
+        Raises:
+            ValueError: Both ``run`` and ``below`` are given.
         """
+        if run is not None and below is not None:
+            raise ValueError("give either run or below")
         self._native.require_here()
         number = arguments.count(threads, what="threads")
-        wanted = self._selection({"run": run, "kind": kind})
+        wanted = self._selection({"run": run, "below": below, "kind": kind})
         with reporting(progress) as report:
             found = self._native.scan(wanted, measure, number, report)
-        if run is not None:
+        if run is not None or below is not None:
             self._matched(wanted)
         reworded(found["notices"])
         scanned = build(Scanned, found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _native
-from ._arguments import Age, Iterations, Keep, Text
+from ._arguments import Age, AnyPath, Iterations, Keep, Text
 from ._core import Core
 from ._hints import in_python
 from ._progress import Wanted, reporting
@@ -154,10 +155,12 @@ class Collecting(Core):
         refresh: bool = True,
         progress: Wanted = None,
         run: Union[Text, Iterable[Text], None] = None,
+        below: Union[AnyPath, Iterable[AnyPath], None] = None,
         kind: Union[str, Iterable[str], None] = None,
         iteration: Optional[Iterations] = None,
         dataset: Union[Text, Iterable[Text], None] = None,
         parameters: Union[Text, Iterable[Text], None] = None,
+        state: Union[str, Iterable[str], None] = None,
         owner: Union[int, str, Iterable[Union[int, str]], None] = None,
         before: Optional[Age] = None,
         since: Optional[Age] = None,
@@ -168,10 +171,10 @@ class Collecting(Core):
     ) -> Plan:
         """Plan what may go, with a reason for every artifact. Removes nothing.
 
-        ``older_than``, ``before``, ``since``, ``run``, ``kind``, ``iteration``, ``dataset``,
-        ``parameters``, ``owner`` and ``exclude_…`` select what may go. What any ``keep_…`` rule
-        keeps stays. With a limit, only as much of the rest goes as the limit needs, the oldest
-        first. Rules compare the iterations of one run, kind and dataset.
+        ``older_than``, ``before``, ``since``, ``run``, ``below``, ``kind``, ``iteration``,
+        ``dataset``, ``parameters``, ``owner`` and ``exclude_…`` select what may go. What any
+        ``keep_…`` rule keeps stays. With a limit, only as much of the rest goes as the limit needs,
+        the oldest first. Rules compare the iterations of one run, kind and dataset.
 
         Args:
             policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
@@ -185,6 +188,7 @@ class Collecting(Core):
                 ``"10%"`` of its size.
             damaged: Take the arrays whose metadata cannot be read, and nothing else. No rule counts
                 them, so no rule or limit goes with it; without it, they stay.
+            state: ``"damaged"``, which is ``damaged=True``. Only present arrays go otherwise.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
             allow_incomplete: Let a plan leave a run without a complete iteration.
             keep: As for :meth:`apply`: what goes to the trash frees nothing, and the notices of a
@@ -194,9 +198,18 @@ class Collecting(Core):
         Raises:
             PolicyEmptyError and its like: A rule is missing or decides nothing.
             PlanEmptiesGroupError: Nothing would be left of a group.
+            ValueError: Rules or parts of the selection do not go together.
         """
-        asked = {"run": run, "kind": kind, "iteration": iteration, "dataset": dataset}
-        asked.update(parameters=parameters, owner=owner, before=before, since=since)
+        states = arguments.texts(state, "a state")
+        if states not in ([], ["damaged"]):
+            raise ValueError(
+                "a plan is about present artifacts or, with state='damaged', about those whose "
+                f"metadata cannot be read, not about {', '.join(states)}"
+            )
+        damaged = damaged or bool(states)
+        asked = {"run": run, "below": below, "kind": kind, "iteration": iteration}
+        asked.update(dataset=dataset, parameters=parameters, owner=owner)
+        asked.update(before=before, since=since)
         asked.update(exclude_run=exclude_run, exclude_kind=exclude_kind)
         asked.update(exclude_dataset=exclude_dataset, exclude_parameters=exclude_parameters)
         given: Dict[str, Any] = {
@@ -213,12 +226,11 @@ class Collecting(Core):
             "min_free": arguments.free(min_free),
             "older_than": None if older_than is None else arguments.seconds(older_than),
         }
-        _check_rules(policy, whole_runs, given, iteration, allow_empty_group)
+        moments = {"before": before, "since": since}
+        _check_rules(policy, whole_runs, given, iteration, moments, allow_empty_group)
         if damaged and (policy is not None or whole_runs):
             raise ValueError("damaged goes with no policy and not with whole_runs")
-        # The native half puts the rules in words.
-        said = {name: value for name, value in asked.items() if value not in (None, [])}
-        words = [f"{name} {value}" for name, value in said.items()]
+        wanted = self._selection(asked)
         rules = {
             **given,
             "policy": policy,
@@ -228,9 +240,9 @@ class Collecting(Core):
             "allow_incomplete": allow_incomplete,
             "ignore_best_links": ignore_best_links,
             "keep": arguments.keep(keep),
-            "words": ", ".join(words),
+            # The native half puts the rules in words.
+            "words": _words({**wanted, "below": self._relative(wanted["below"])}, moments),
         }
-        wanted = self._selection(asked)
         unknown = self._native.unmatched(wanted)
         self._warn_nothing(unknown, stacklevel=3)
         with reporting(progress) as report:
@@ -271,11 +283,35 @@ class Collecting(Core):
         return tuple(self._native.policies())
 
 
+_PARTS = {
+    "run": "run",
+    "below": "path",
+    "kind": "kind",
+    "iteration": "iteration",
+    "dataset": "dataset",
+    "parameters": "parameters",
+    "owner": "owner",
+}
+"""The words of the command line for the parts of a selection."""
+
+_EXCEPT = {f"exclude_{part}": part for part in ("run", "kind", "dataset", "parameters")}
+
+
+def _words(wanted: Mapping[str, Any], moments: Mapping[str, Optional[Age]]) -> str:
+    """What a plan is about, in the words of the command line."""
+    words = [(word, wanted[part]) for part, word in _PARTS.items()]
+    words += [(name, [moment]) for name, moment in moments.items() if moment is not None]
+    words += [(f"except {word}", wanted[part]) for part, word in _EXCEPT.items()]
+    said = [f"{word} {' '.join(quote(str(one)) for one in all)}" for word, all in words if all]
+    return f"of {', '.join(said)}" if said else ""
+
+
 def _check_rules(
     policy: Optional[str],
     whole_runs: bool,
     given: Mapping[str, Any],
     iteration: Optional[Iterations],
+    moments: Mapping[str, Optional[Age]],
     allow_empty_group: bool,
 ) -> None:
     """Refuse rules that would not be looked at."""
@@ -289,5 +325,6 @@ def _check_rules(
     if whole_runs:
         fitting = {"older_than", "keep_last", "keep_within", "max_size", "max_files", "min_free"}
         others = [name for name in said if name not in fitting]
+        others += [name for name, moment in moments.items() if moment is not None]
         if others:
-            raise ValueError(f"about iterations, not about whole runs: {', '.join(others)}")
+            raise ValueError(f"about single artifacts, not about whole runs: {', '.join(others)}")

@@ -108,6 +108,11 @@ class Core:
         # No name ends with a slash, and none is empty.
         return found.rstrip("/") or run
 
+    def _relative(self, paths: Iterable[str]) -> List[str]:
+        """Paths, those below the base directory relative to it."""
+        base = os.path.join(self._native.base, "")
+        return [path.removeprefix(base) for path in paths]
+
     def _selection(self, given: Mapping[str, Any]) -> Dict[str, Any]:
         """The selection as the native half takes it."""
         wanted = arguments.selection(given)

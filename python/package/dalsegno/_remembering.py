@@ -26,7 +26,8 @@ class Remembering(Core):
         since: Union[Age, datetime, None] = None,
         until: Union[Age, datetime, None] = None,
         run: Union[Text, Iterable[Text], None] = None,
-        path: Optional[Target] = None,
+        path: Union[Target, Iterable[Target], None] = None,
+        id: Union[int, Iterable[int], None] = None,
         limit: Optional[int] = None,
     ) -> History:
         """Give what was done, the newest first; see :class:`History`. Warns of runs, users and
@@ -36,11 +37,14 @@ class Remembering(Core):
             action: Such as ``remove``; the words of the command line.
             since, until: A moment, or how long ago.
             run: What was done to these runs.
-            path: What was done to what is or was at this path.
+            path: What was done to what is or was at these paths, or below them: of runs, folders,
+                artifacts.
+            id: What was done to the artifacts with these numbers.
             limit: At most this many.
 
         Raises:
-            ValueError: An action is unknown, or a moment cannot be read.
+            ValueError: An action is unknown, a moment cannot be read, or the path of a folder and
+                an id are given together.
         """
         which: Dict[str, Any] = {
             "action": arguments.texts(action, "an action"),
@@ -48,14 +52,15 @@ class Remembering(Core):
             "since": None if since is None else arguments.moment(since),
             "until": None if until is None else arguments.moment(until),
             "run": [self._run_text(one) for one in arguments.texts(run, "a run")],
-            "path": None if path is None else _targets.path(path),
+            "path": [] if path is None else _targets.paths(path),
+            "id": _ids(id),
         }
 
         def read(before: Optional[int], most: int) -> List[Dict[str, Any]]:
             return self._native.history({**which, "before": before, "limit": most})
 
         found = History(read, limit)
-        if run is not None or user is not None or path is not None:
+        if not (run is None and user is None and path is None and id is None):
             words = self._native.unmatched_history({**which, "before": None, "limit": None})
             self._warn_nothing(words, stacklevel=3)
         return found
@@ -90,6 +95,17 @@ class Remembering(Core):
         self._native.require_here()
         number = None if operation == "last" else _number(operation)
         return build(Undone, self._native.undo(number))
+
+
+def _ids(id: Union[int, Iterable[int], None]) -> List[int]:
+    """Numbers of artifacts."""
+    given: List[Any] = [] if id is None else [id]
+    if isinstance(id, arguments.Many):
+        given = list(id)
+    for one in given:
+        if isinstance(one, bool) or not isinstance(one, int) or not -(2**63) <= one < 2**63:
+            raise TypeError(f"an artifact has a number, as in list(), not {one!r}")
+    return given
 
 
 def _number(operation: Union[int, Operation]) -> int:

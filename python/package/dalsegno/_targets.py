@@ -95,6 +95,11 @@ def path(given: Any) -> str:
     return os.fspath(found)
 
 
+def paths(given: Any) -> List[str]:
+    """One path or several of what may be recorded no more."""
+    return [path(one) for one in given] if _is_many(given) else [path(given)]
+
+
 def named(given: Any) -> List[Named]:
     """One target or several, each with whether it is a path, which may be that of a folder."""
     many = list(given) if _is_many(given) else [given]

@@ -174,7 +174,7 @@ impl PyRegistry {
         metrics: Vec<String>,
     ) -> PyResult<Vec<String>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let metrics: Vec<Pattern> = metrics.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let of_metrics = registry.unmatched_metrics(&metrics)?;
@@ -203,10 +203,13 @@ impl PyRegistry {
         })
     }
 
-    fn run_names(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<Vec<String>> {
+    /// The runs that a selection names, by themselves or by their paths; of others all.
+    fn run_names(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Vec<String>> {
         whole(py, || {
-            let runs: Vec<Pattern> = runs.into_iter().map(Pattern::from).collect();
-            self.run(py, None, move |registry, _| registry.run_names(&runs))
+            let filter = self.filter(py, selection)?;
+            self.run(py, None, move |registry, _| {
+                registry.run_names(&filter.runs)
+            })
         })
     }
 
@@ -221,7 +224,7 @@ impl PyRegistry {
         limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let order = order::<SortKey>(sort.as_deref(), reverse)?;
             // Objects are made after the call, because that needs the GIL.
             let found = self.run(py, None, move |registry, _| {
@@ -241,7 +244,7 @@ impl PyRegistry {
         selection: SelectionArguments,
     ) -> PyResult<BTreeMap<String, u64>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             self.run(py, None, move |registry, _| registry.count_of_runs(&filter))
         })
     }
@@ -255,7 +258,7 @@ impl PyRegistry {
         limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let options = SummaryOptions::default().order(order(sort.as_deref(), reverse)?);
             let options = options.pinned(true);
             let rows = self.run(py, None, move |registry, _| {
@@ -277,7 +280,7 @@ impl PyRegistry {
         limit: Option<u64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let options = SummaryOptions::default().order(order(sort.as_deref(), reverse)?);
             let options = options.pinned(true);
             let rows = self.run(py, None, move |registry, _| {
@@ -294,7 +297,7 @@ impl PyRegistry {
         by: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             // The words of the command line.
             let group = match by {
                 "run" => DuGroup::Run,
@@ -323,7 +326,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let options = RefreshOptions::new()
                 .all(all)
                 .measure(measure)
@@ -344,7 +347,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<u64> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let options = RefreshOptions::new().measure(measure).gone(true);
             self.run(py, progress.as_ref(), move |registry, watch| {
                 let question = Question::Selection(&filter, options);
@@ -398,12 +401,16 @@ impl PyRegistry {
             let filter = selection.filter(py, &self.base)?;
             let options = ScanOptions::default()
                 .kinds(filter.kinds)
-                .runs(filter.runs)
                 .measure(measure)
                 // The range of the command line.
                 .threads(threads.map(|threads| threads.clamp(1, 256)));
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
-                registry.scan(options, watch)
+                let runs = match filter.below.is_empty() {
+                    true => filter.runs,
+                    // What is on disk at a path decides, as nothing of it may be recorded yet.
+                    false => registry.runs_to_scan(&filter.below),
+                };
+                registry.scan(options.runs(runs), watch)
             })?;
             plain(py, &report)
         })
@@ -418,7 +425,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         whole(py, || {
-            let filter = selection.filter(py, &self.base)?;
+            let filter = self.filter(py, selection)?;
             let repair = how.repair;
             let options = VerifyOptions::new()
                 .measure(how.measure)

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use dalsegno::Error;
+use dalsegno::model::artifact::ArtifactId;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::operation::{Action, HistoryFilter};
+use dalsegno::{Error, Registry, Result, Target};
 use pyo3::prelude::*;
 
 use super::PyRegistry;
@@ -26,15 +27,17 @@ struct Which {
     since: Option<i64>,
     until: Option<i64>,
     run: Vec<String>,
-    path: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    /// Numbers of artifacts.
+    id: Vec<i64>,
     /// Before the operation with this number.
     before: Option<i64>,
     limit: Option<u64>,
 }
 
 impl Which {
-    /// The filter without the path, and the path.
-    fn filter(self) -> PyResult<(HistoryFilter, Option<PathBuf>)> {
+    /// The filter without the paths, and the paths.
+    fn filter(self) -> PyResult<(HistoryFilter, Vec<PathBuf>)> {
         let parse = |text: &String| text.parse::<Action>().map_err(argument);
         let actions = self.action.iter().map(parse);
         let filter = HistoryFilter::default()
@@ -43,33 +46,55 @@ impl Which {
             .since(self.since.map(Timestamp))
             .until(self.until.map(Timestamp))
             .runs(self.run)
+            .artifacts(self.id.into_iter().map(ArtifactId))
             .before(self.before)
             .most(self.limit);
         Ok((filter, self.path))
     }
 }
 
+/// Those of some paths that an operation knows.
+fn known(registry: &Registry, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let mut known = Vec::with_capacity(paths.len());
+    for path in paths {
+        let one = std::slice::from_ref(&path);
+        match registry.history_at(HistoryFilter::default(), one) {
+            Ok(_) => known.push(path),
+            Err(Error::NotRecorded { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(known)
+}
+
 #[pymethods]
 impl PyRegistry {
     fn history<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let (filter, path) = which.filter()?;
+            let (filter, paths) = which.filter()?;
+            let by_ids = !filter.artifacts.is_empty();
             let operations = self.run(py, None, move |registry, _| {
                 let mut operations = Vec::new();
                 let mut filter = filter;
-                if let Some(path) = path {
-                    filter = match registry.history_at(filter, &[path]) {
-                        Ok(filter) => filter,
-                        // Nothing was ever done there.
-                        Err(Error::NotRecorded { .. }) => return Ok(operations),
-                        Err(error) => return Err(error),
-                    };
+                if !paths.is_empty() {
+                    let known = known(registry, paths)?;
+                    // Nothing was ever done at any of them.
+                    if known.is_empty() {
+                        return Ok(Some(operations));
+                    }
+                    filter = registry.history_at(filter, &known)?;
+                    if by_ids && !filter.below.is_empty() {
+                        return Ok(None);
+                    }
                 }
                 registry.history(&filter, |operation| {
                     operations.push(operation);
                     Ok(ControlFlow::Continue(()))
                 })?;
-                Ok(operations)
+                Ok(Some(operations))
+            })?;
+            let operations = operations.ok_or_else(|| {
+                argument("an id and the path of a folder cannot be given together")
             })?;
             plain(py, &operations)
         })
@@ -78,14 +103,25 @@ impl PyRegistry {
     /// What the history does not know of what is asked, as sentences.
     fn unmatched_history(&self, py: Python<'_>, which: Which) -> PyResult<Vec<String>> {
         whole(py, || {
-            let (filter, path) = which.filter()?;
+            let (filter, paths) = which.filter()?;
             self.run(py, None, move |registry, _| {
                 let unmatched = registry.unmatched_history(&filter)?;
                 let mut words: Vec<String> = unmatched.iter().map(in_words).collect();
-                if let Some(path) = path {
+                for path in paths {
                     match registry.history_at(HistoryFilter::default(), &[path]) {
                         Err(error @ Error::NotRecorded { .. }) => words.push(error.to_string()),
                         found => drop(found?),
+                    }
+                }
+                for id in filter.artifacts {
+                    let mut is_known = false;
+                    let of_one = HistoryFilter::default().artifacts([id]).most(Some(1));
+                    registry.history(&of_one, |_| {
+                        is_known = true;
+                        Ok(ControlFlow::Break(()))
+                    })?;
+                    if !is_known {
+                        words.push(registry.not_recorded(&Target::Id(id)).to_string());
                     }
                 }
                 Ok(words)

@@ -17,12 +17,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dalsegno::model::filter::Filter;
 use dalsegno::model::removal::RemovalId;
 use dalsegno::{CatalogError, Error, RebuildOptions, Registry, Result};
 use pyo3::prelude::*;
 
 pub(crate) use self::noting::{Measured, score_of};
-use crate::ask;
+use crate::ask::{self, SelectionArguments};
 use crate::call::{OpenArguments, Shared, Watch, quick, run, whole};
 use crate::errors::raise;
 use crate::values::plain;
@@ -95,6 +96,16 @@ impl PyRegistry {
     ) -> PyResult<T> {
         self.shared.check()?;
         quick(py, || self.shared.with(work))
+    }
+
+    /// The filter that a selection makes. Paths of runs in it name these, as on the command line.
+    pub(crate) fn filter(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Filter> {
+        let mut filter = selection.filter(py, &self.base)?;
+        if filter.below.is_empty() {
+            return Ok(filter);
+        }
+        let places = std::mem::take(&mut filter.below);
+        self.quick(py, move |registry| registry.narrowed(filter, &places))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pins and scores, and what the inbox takes for a catalog on another host.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dalsegno::model::artifact::Artifact;
@@ -102,7 +102,7 @@ enum Named {
 impl Named {
     fn read(
         py: Python<'_>,
-        base: &Path,
+        registry: &PyRegistry,
         selection: Option<SelectionArguments>,
         targets: Option<Vec<(Asked, bool)>>,
     ) -> PyResult<Option<Self>> {
@@ -112,7 +112,9 @@ impl Named {
                 let targets = targets.map(|(asked, is_path)| (asked.target(), is_path));
                 Some(Self::Each(targets.collect()))
             }
-            (Some(selection), None) => Some(Self::Selected(Box::new(selection.filter(py, base)?))),
+            (Some(selection), None) => {
+                Some(Self::Selected(Box::new(registry.filter(py, selection)?)))
+            }
             // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
             (None, None) => None,
         })
@@ -148,7 +150,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let named = Named::read(py, &self.base, selection, targets)?
+            let named = Named::read(py, self, selection, targets)?
                 .ok_or_else(|| argument("nothing to pin"))?;
             let change = self.run(py, None, move |registry, _| {
                 registry.pin(&name, reason.as_deref(), &named.find(registry)?)
@@ -166,7 +168,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let named = Named::read(py, &self.base, selection, targets)?;
+            let named = Named::read(py, self, selection, targets)?;
             let change = self.run(py, None, move |registry, _| {
                 let target = named.map(|named| named.find(registry)).transpose()?;
                 registry.unpin(&name, target.as_ref())
@@ -361,7 +363,7 @@ impl PyRegistry {
         metric: Vec<String>,
     ) -> PyResult<Vec<String>> {
         whole(py, || {
-            let of = selection.filter(py, &self.base)?;
+            let of = self.filter(py, selection)?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let query = ScoreQuery::new(of).metrics(&metrics);
@@ -378,7 +380,7 @@ impl PyRegistry {
         metric: Vec<String>,
     ) -> PyResult<Vec<ScoreColumns>> {
         whole(py, || {
-            let of = selection.filter(py, &self.base)?;
+            let of = self.filter(py, selection)?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let query = ScoreQuery::new(of).metrics(&metrics);

@@ -62,7 +62,7 @@ impl PyRegistry {
                 .transpose()
                 .map_err(|error: NameError| raise(py, &Error::from(error)))?;
             let filter = selection
-                .map(|selection| selection.filter(py, &self.base))
+                .map(|selection| self.filter(py, selection))
                 .transpose()?;
             let targets = targets.unwrap_or_default();
             let targets = targets.into_iter();
