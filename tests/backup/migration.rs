@@ -87,6 +87,19 @@ fn a_reader_of_an_older_catalog_makes_no_backup() {
 }
 
 #[test]
+fn a_version_that_was_overwritten_is_mended_once_and_pushes_out_no_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().to_owned();
+    drop(at(NOW).create(&base).unwrap());
+    sql(&base.join(CATALOG), "PRAGMA user_version = 0");
+    for _ in 0..5 {
+        drop(at(NOW).open(&base).unwrap());
+    }
+    assert_eq!(names(&base).len(), 2, "{:?}", names(&base));
+    at(NOW).read_only(true).open(&base).unwrap();
+}
+
+#[test]
 fn a_migration_that_fails_again_and_again_pushes_out_no_backup() {
     let (_folder, base) = unpack(1);
     let catalog = base.join(CATALOG);

@@ -35,6 +35,12 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), BoxError> {
     let had_them = connection.db_config(defences)?;
     connection.set_db_config(defences, false)?;
     let applied = apply(connection, embedded::migrations::runner().get_migrations());
+    // The last migration says the version too, unless all of them are in the history already: then
+    // another program has overwritten the number, and it would stay so.
+    let applied = applied.and_then(|()| {
+        let set = connection.pragma_update(None, "user_version", NEWEST);
+        set.map_err(BoxError::from)
+    });
     // After a failure too: the connection is used again.
     connection.set_db_config(defences, had_them)?;
     applied
@@ -134,6 +140,21 @@ mod tests {
             .unwrap();
         assert_eq!(version, NEWEST);
         migrate(&connection).unwrap();
+    }
+
+    #[test]
+    fn a_version_that_was_overwritten_is_that_of_the_history_again() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection).unwrap();
+        let version = || -> i64 {
+            let read = |row: &rusqlite::Row<'_>| row.get(0);
+            connection
+                .query_row("PRAGMA user_version", [], read)
+                .unwrap()
+        };
+        connection.pragma_update(None, "user_version", 0).unwrap();
+        migrate(&connection).unwrap();
+        assert_eq!(version(), NEWEST);
     }
 
     #[test]
