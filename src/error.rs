@@ -51,7 +51,7 @@ pub enum Error {
     /// The registry has no such artifact.
     #[error(
         "{what} is {}{}{}{}",
-        if *.is_run { "a run, and no artifact" } else { "not recorded" },
+        not_recorded_words(*.is_run, *.inside),
         level_words(.level_of.as_deref()),
         did_you_mean(.nearest.as_deref()),
         clause(.near_iterations.as_deref())
@@ -63,6 +63,8 @@ pub enum Error {
         path: Option<PathBuf>,
         /// Whether it is the name of a run of which something is recorded.
         is_run: bool,
+        /// If it is the path of another folder: number of artifacts in it.
+        inside: u32,
         /// Path of the pyramid that it is a level of, relative to the base directory.
         level_of: Option<String>,
         /// The most similar name or path that is recorded, if one is similar.
@@ -103,7 +105,7 @@ pub enum Error {
         missing: String,
     },
     /// A removal was to leave out a name that nothing recorded has, so it would take all.
-    #[error("{what}, so that leaves out nothing")]
+    #[error("{what}")]
     ExclusionUnknown {
         /// What is not known, as a clause.
         what: String,
@@ -355,6 +357,18 @@ fn is_full(error: &std::io::Error) -> bool {
 /// The text as the end of a sentence, after a semicolon; empty without a text.
 fn clause(text: Option<&str>) -> String {
     text.map_or(String::new(), |text| format!("; {text}"))
+}
+
+/// What is at a name of which nothing is recorded.
+fn not_recorded_words(is_run: bool, inside: u32) -> String {
+    match (is_run, inside) {
+        (true, _) => "a run, and no artifact".to_owned(),
+        (false, 0) => "not recorded".to_owned(),
+        (false, inside) => format!(
+            "a folder with {}, and no artifact itself",
+            words::count(inside, "artifact")
+        ),
+    }
 }
 
 /// Says that a path is that of a level.
@@ -639,6 +653,9 @@ impl Error {
         }
         if let Self::NotRecorded { is_run: true, .. } = self {
             return Some(Hint::ListRun);
+        }
+        if let Self::NotRecorded { inside: 1.., .. } = self {
+            return Some(Hint::ListFolder);
         }
         // By code: documents and the Python package list hints by code too.
         Some(match self.code() {

@@ -9,7 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use dalsegno::model::array::{ArrayMetadata, ChunkSet};
 use dalsegno::model::artifact::{Artifact, ArtifactId, Origin};
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::key::Key;
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout::{SNAPSHOT_CONTAINER, VALIDATION_CONTAINER};
 use dalsegno::model::size::{ByteCount, Size};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -370,8 +371,14 @@ impl PyArtifact {
             words.push(format!("pinned by {}", artifact.pins.join(", ")));
         }
         words.retain(|word| !word.is_empty());
+        let container = beside_usual(artifact).map(|name| format!(", container {name}"));
+        let container = container.unwrap_or_default();
         let id = self.id().map(|id| format!(" {id}")).unwrap_or_default();
-        format!("<Artifact{id}: {}, {}>", artifact.key, words.join(", "))
+        format!(
+            "<Artifact{id}: {}{container}, {}>",
+            artifact.key,
+            words.join(", ")
+        )
     }
 
     /// For fsspec, which takes the path as it is spelled.
@@ -461,6 +468,22 @@ impl PyArtifact {
     fn says(&self) -> Option<&ArrayMetadata> {
         self.0.metadata.as_deref()
     }
+}
+
+/// Name of an array's container in its run, if neither its kind nor its key says it.
+fn beside_usual(artifact: &Artifact) -> Option<String> {
+    let usual = match artifact.key.kind() {
+        // The key says it, or there is only one.
+        Kind::Prediction | Kind::Output | Kind::Checkpoint => return None,
+        Kind::Array => None,
+        Kind::Snapshot => Some(SNAPSHOT_CONTAINER),
+        _ => Some(VALIDATION_CONTAINER),
+    };
+    let place = artifact.location();
+    place.array?;
+    let run = artifact.key.run().as_str();
+    let name = place.container.strip_prefix(run)?.strip_prefix('/')?;
+    (Some(name) != usual).then(|| name.to_owned())
 }
 
 /// Lengths along the axes.

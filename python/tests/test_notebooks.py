@@ -6,6 +6,8 @@ import inspect
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,6 +256,7 @@ def test_history_is_a_sequence_of_what_was_done_by_then(
             history[at]
     assert not registry.history(action="remove")
     assert "score" in repr(history) and "9 operations" in repr(history)
+    assert "voi = 0.5 of r, iteration 8" in repr(history)
     assert Cells(history._repr_html_()).tags.count("tr") == 10
 
 
@@ -655,3 +658,44 @@ def test_a_run_is_named_by_its_name_or_its_folder(registry: Registry, base: Path
     assert registry.remove_run(f"{base}/s/", keep=True).artifacts[0].run == "s"
     with pytest.warns(dalsegno.errors.NothingSelectedWarning):
         assert not registry.list(run="/elsewhere/s")
+
+
+def test_history_says_what_was_done_and_what_has_become_of_it_as_the_command_does(
+    registry: Registry,
+) -> None:
+    filled(registry)
+    registry.pin("figure", run="r0", iteration=1, reason="figure 3")
+    registry.score("r0", 1, voi=0.5)
+    path = registry.list(run="r1")[0].path
+    removed = registry.remove(path, keep=True, reason="by mistake")
+    kept = repr(registry.history()).splitlines()
+    assert kept[0].split() == ["id", "at", "who", "action", "artifacts", "now", "what"]
+    assert "in the trash" in kept[1] and "by mistake" in kept[1]
+    assert "voi = 0.5 of r0, iteration 1" in kept[2] and kept[2].split()[5:7] == ["0", "-"]
+    assert "figure binds r0, iteration 1: figure 3" in kept[3]
+    registry.restore(removed)
+    history = registry.history(action="remove")
+    assert "restored at" in repr(history) and "restored at" in history._repr_html_()
+    (one,) = history
+    assert one.now is not None and one.now.words.startswith("restored at")
+    command = [sys.executable, "-m", "dalsegno", "--base", str(registry.base), "history"]
+    run = subprocess.run(
+        [*command, "--table", "--wide"], capture_output=True, text=True, check=True
+    )
+    for operation in registry.history():
+        assert operation.what in run.stdout
+        assert "'words':" not in str(registry.history().to_dicts())
+    assert "now" not in repr(registry.history(action="score")).splitlines()[0].split()
+
+
+def test_arrays_of_two_containers_do_not_look_alike_one_by_one(registry: Registry) -> None:
+    registry.record_array("r", "a.zarr", "d")
+    registry.record_array("r", "b.zarr", "d")
+    registry.record_prediction("r", 1, "d")
+    registry.record_snapshot("r", "volumes/raw", 1)
+    registry.record_checkpoint("r", 1)
+    rows = [*registry.list(), *registry.list(kind="checkpoint")]
+    shown = [repr(one) for one in rows]
+    of = [one for one in shown if ", container " in one]
+    assert len(set(shown)) == 5
+    assert len(of) == 2 and "container a.zarr" in of[0] and "container b.zarr" in of[1]

@@ -70,6 +70,49 @@ def test_what_matches_nothing_is_named(
 @pytest.mark.parametrize(
     "call",
     [
+        lambda it, **out: it.list(**out),
+        lambda it, **out: it.iterations(**out),
+        lambda it, **out: it.runs(**out, refresh=False),
+        lambda it, **out: it.du(**out),
+        lambda it, **out: it.refresh(**out),
+        lambda it, **out: it.verify(**out),
+        lambda it, **out: it.seal(**out),
+        lambda it, **out: it.pin("fig-3", **out),
+    ],
+)
+def test_a_name_that_is_to_be_left_out_and_that_nothing_has_is_named(
+    filled: Registry, call: Callable[..., object]
+) -> None:
+    for out, says in (
+        ({"exclude_run": "affinites"}, 'no run "affinites"; did you mean "affinities"'),
+        ({"exclude_dataset": ["crop8", "x*"]}, 'no dataset "crop8"; did you mean "crop7"'),
+        ({"exclude_parameters": "p2"}, 'no parameters "p2"'),
+    ):
+        with pytest.warns(NothingSelectedWarning) as warned:
+            call(filled, **out)
+        assert [str(one.message) for one in warned][0].startswith(f"nothing is left out: {says}")
+        assert [one.filename for one in warned] == [__file__], "once, where it was called"
+
+
+def test_an_unpin_names_what_is_left_out_in_vain(filled: Registry) -> None:
+    filled.pin("fig-3", [row for row in filled.list()])
+    with pytest.warns(NothingSelectedWarning, match="nothing is left out: no dataset") as warned:
+        assert filled.unpin("fig-3", run="affinities", exclude_dataset="crop8").artifacts == 2
+    assert {one.filename for one in warned} == {__file__}
+
+
+def test_what_is_to_be_left_out_and_is_unknown_stops_a_removal(filled: Registry) -> None:
+    for call in (
+        lambda: filled.remove(run="affinities", exclude_dataset="crop8"),
+        lambda: filled.plan_gc(keep_last=1, exclude_run="affinites"),
+    ):
+        with pytest.raises(errors.ExclusionUnknownError, match="nothing is left out: no "):
+            call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
         lambda it: it.list(older_than="400d"),
         lambda it: it.list(run="affinities", older_than="400d"),
         lambda it: it.list(min_size="1TB", sort="size"),
@@ -111,7 +154,7 @@ def test_what_matches_is_silent(filled: Registry) -> None:
     for matches in (
         {"pinned": True},
         {"since": "1d"},
-        {"exclude_run": "other"},
+        {"exclude_run": "other*"},
         {"state": "present"},
     ):
         assert filled.list(**matches)
@@ -193,10 +236,12 @@ def test_the_name_of_a_run_is_no_name_of_an_artifact(filled: Registry) -> None:
     with pytest.raises(errors.NotRecordedError, match='did you mean "affinities"'):
         filled.get("affinites")
     for folder in ("affinities/validation.zarr/1000", "affinities/validation.zarr/1000/crop7/"):
+        says = "is a folder with 1 artifact, and no artifact itself"
         for name in (folder, filled.base / folder):
-            with pytest.raises(errors.NotRecordedError, match="is a folder with art") as caught:
+            with pytest.raises(errors.NotRecordedError, match=says) as caught:
                 filled.get(name)
-            assert caught.value.hint is not None and "list(below='" in caught.value.hint
+            assert caught.value.hint is not None
+            assert f"list(below={str(filled.base / folder.rstrip('/'))!r})" in caught.value.hint
     for nothing in ("affinities/nothing", "group/runs", "typo"):
         with pytest.raises(errors.NotRecordedError, match="is not recorded"):
             filled.get(nothing)

@@ -98,6 +98,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
         Error::Occupied { path } | Error::MountPoint { path } => {
             ("PATH", path.display().to_string())
         }
+        Error::NotRecorded {
+            path: Some(path), ..
+        } => ("PATH", path.display().to_string()),
         Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
@@ -312,6 +315,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "see what is recorded with: dalsegno list; or add what is on disk with: dalsegno scan"
         }
         Hint::ListRun => "see what is recorded of it with: dalsegno list --run NAME",
+        Hint::ListFolder => {
+            "see what is in it with: dalsegno list PATH, and give the path of one of these"
+        }
         Hint::WriteFirst => "write the array first",
         Hint::SealWithoutComplete => {
             "write the missing chunks; if they hold only the fill value, seal without --complete"

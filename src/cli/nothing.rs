@@ -28,6 +28,15 @@ impl Context {
         Ok(())
     }
 
+    /// Says which names that a selection leaves out nothing recorded has: what they were to leave
+    /// out is in it.
+    pub(super) fn say_excluded(&self, registry: &Registry, filter: &Filter) -> Result<(), Failure> {
+        for unmatched in registry.unmatched_exclusions(filter)? {
+            self.warn(&unmatched.to_string());
+        }
+        Ok(())
+    }
+
     /// What is unmatched, and how what is on disk or in the trash of it is taken in.
     fn words(&self, registry: &Registry, unmatched: &Unmatched) -> String {
         let hint = match unmatched.on_disk {
@@ -64,6 +73,7 @@ impl Context {
         filter: &Filter,
         asked: &Asked,
     ) -> Result<(), Failure> {
+        self.say_excluded(registry, filter)?;
         let (missing, others) = self.partition(registry, filter, asked)?;
         for unmatched in &others {
             self.warn(&self.words(registry, unmatched));
@@ -131,6 +141,7 @@ impl Context {
         filter: &Filter,
         undone: &str,
     ) -> Result<(), Failure> {
+        self.say_excluded(registry, filter)?;
         let unmatched = registry.unmatched(filter)?;
         let (missing, others): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(names_run);
         for unmatched in &others {

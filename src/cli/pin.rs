@@ -48,6 +48,7 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
     let registry = context.open()?;
     let target = target(context, &registry, &command.subjects, name, "pin")?;
     if let PinSelection::Filter(filter) = &target {
+        context.say_excluded(&registry, filter)?;
         // Other names may be those of what is recorded later.
         let runs = Filter::default().runs(filter.runs.clone());
         context.require_runs(&registry, &runs, "nothing was pinned")?;

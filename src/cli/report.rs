@@ -73,6 +73,7 @@ fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<Str
     let Error::NotRecorded {
         path: Some(path),
         is_run: false,
+        inside: 0,
         level_of: None,
         ..
     } = error

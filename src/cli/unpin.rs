@@ -40,6 +40,9 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
             "unpin",
         )?),
     };
+    if let Some(PinSelection::Filter(filter)) = &target {
+        context.say_excluded(&registry, filter)?;
+    }
     let change = context.waiting("unpinning", || registry.unpin(name, target.as_ref()))?;
     let is_nothing = !change.whole && change.artifacts == 0 && change.scopes.is_empty();
     if let Some(target) = target.as_ref().filter(|_| is_nothing) {

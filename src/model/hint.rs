@@ -111,6 +111,8 @@ hints! {
     RecordOrScan = "record-or-scan",
     /// List what is recorded of the run.
     ListRun = "list-run",
+    /// List what is recorded in the folder.
+    ListFolder = "list-folder",
     /// Write the array first.
     WriteFirst = "write-first",
     /// Seal it without asking for every chunk.

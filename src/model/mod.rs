@@ -31,4 +31,5 @@ pub mod score;
 pub(crate) mod shell;
 pub mod size;
 pub(crate) mod steering;
+mod summary;
 pub(crate) mod words;

@@ -13,7 +13,7 @@ use crate::model::key::Kind;
 use crate::model::layout::{self, Location};
 use crate::model::name::{BasePath, RunName};
 use crate::model::nearest::nearest;
-use crate::ops::target::{Target, location, relative};
+use crate::ops::target::{Target, base_path, location, relative};
 use crate::store::Base;
 
 /// Artifacts below a folder whose names are compared.
@@ -43,8 +43,13 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
         Target::Path(path) => is_run(catalog, base, path),
         Target::Key(_) | Target::Id(_) => false,
     };
+    let inside = match target {
+        Target::Path(path) if !is_run => inside(catalog, base, path),
+        Target::Path(_) | Target::Key(_) | Target::Id(_) => 0,
+    };
     let near = match target {
-        Target::Path(path) if !is_run => near_path(catalog, base, path),
+        // What is in a folder is named by the call that lists it.
+        Target::Path(path) if !is_run && inside == 0 => near_path(catalog, base, path),
         Target::Path(_) | Target::Key(_) | Target::Id(_) => Near::default(),
     };
     Error::NotRecorded {
@@ -58,6 +63,7 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
             Target::Key(_) | Target::Id(_) => None,
         },
         is_run,
+        inside,
         level_of: level_of(catalog, base, target),
         nearest: near.path,
         near_iterations: near.iterations.map(String::into_boxed_str),
@@ -73,12 +79,24 @@ pub(crate) fn is_run(catalog: &Catalog, base: &Base, path: &Path) -> bool {
     known.contains(&name)
 }
 
+/// Number of artifacts that are recorded below a path. What cannot be read is no answer.
+fn inside(catalog: &Catalog, base: &Base, path: &Path) -> u32 {
+    let Ok(place) = base_path(base, path) else {
+        return 0;
+    };
+    let below = Filter::default().below([place]);
+    let counts = catalog.count_of_runs(&below, Timestamp(0));
+    let all: u64 = counts.unwrap_or_default().values().sum();
+    all.try_into().unwrap_or(u32::MAX)
+}
+
 /// The error for a run of which nothing is recorded.
 pub(crate) fn run_not_recorded(catalog: &Catalog, run: &RunName) -> Error {
     Error::NotRecorded {
         what: format!("run {run}"),
         path: None,
         is_run: false,
+        inside: 0,
         level_of: None,
         nearest: nearest_run(catalog, run),
         near_iterations: None,

@@ -36,6 +36,8 @@ pub struct Unmatched {
     pub near_iterations: Option<String>,
     /// Of a run: what its folder holds; none if there is no such folder.
     pub on_disk: Option<OnDisk>,
+    /// Whether it was to be left out.
+    pub excluded: bool,
 }
 
 impl Unmatched {
@@ -47,6 +49,7 @@ impl Unmatched {
             nearest: None,
             near_iterations: None,
             on_disk: None,
+            excluded: false,
         }
     }
 
@@ -64,6 +67,9 @@ impl fmt::Display for Unmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, name, .. } = self;
         let name = name.escape_debug();
+        if self.excluded {
+            f.write_str("nothing is left out: ")?;
+        }
         match self.on_disk {
             None => {}
             Some(OnDisk::Arrays) => {
@@ -273,17 +279,17 @@ pub(crate) fn narrowed(
     Ok(filter)
 }
 
-/// Refuses a selection for a removal that leaves out names which nothing recorded has: each is
-/// probably mistyped, and what it was to leave out would go. Patterns with `*` and the like may
-/// match nothing, and so may runs whose artifacts have gone.
+/// Returns the names that a filter leaves out and that nothing recorded has: each is probably
+/// mistyped. Patterns with `*` and the like may match nothing, and so may runs whose artifacts have
+/// gone.
 ///
 /// # Errors
-/// [`Error::ExclusionUnknown`] for the first; [`Error::Catalog`] if the catalog cannot be read.
-pub(crate) fn require_known_exclusions(
+/// [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn unmatched_exclusions(
     catalog: &Catalog,
     filter: &Filter,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Vec<Unmatched>, Error> {
     let except = &filter.except;
     let named = |patterns: &[Pattern]| -> Vec<Pattern> {
         let names = patterns.iter().filter(|pattern| !pattern.is_glob());
@@ -298,15 +304,37 @@ pub(crate) fn require_known_exclusions(
         Filter::default().datasets(wanted.datasets),
         Filter::default().parameters(wanted.parameters),
     ];
+    let mut found = Vec::new();
     for filter in of_each {
-        let unknown = unmatched(catalog, None, &filter, now)?;
-        if let Some(unknown) = unknown.into_iter().find(|unknown| !unknown.emptied) {
-            return Err(Error::ExclusionUnknown {
-                what: unknown.to_string(),
-            });
-        }
+        let unknown = unmatched(catalog, None, &filter, now)?.into_iter();
+        found.extend(
+            unknown
+                .filter(|unknown| !unknown.emptied)
+                .map(|unknown| Unmatched {
+                    excluded: true,
+                    ..unknown
+                }),
+        );
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Refuses a selection for a removal that leaves out names which nothing recorded has: what they
+/// were to leave out would go. See [`unmatched_exclusions`].
+///
+/// # Errors
+/// [`Error::ExclusionUnknown`] for the first; [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn require_known_exclusions(
+    catalog: &Catalog,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match unmatched_exclusions(catalog, filter, now)?.first() {
+        Some(unknown) => Err(Error::ExclusionUnknown {
+            what: unknown.to_string(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Returns the metrics that no score has.

@@ -91,6 +91,15 @@ impl Registry {
         unmatched::unmatched(&self.catalog, Some(&self.base), filter, self.clock.now())
     }
 
+    /// Returns the names that a filter leaves out and that nothing recorded has, each with the most
+    /// similar known name. Patterns may match nothing, and so may runs of which all is gone.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn unmatched_exclusions(&self, filter: &Filter) -> Result<Vec<Unmatched>> {
+        unmatched::unmatched_exclusions(&self.catalog, filter, self.clock.now())
+    }
+
     /// Returns the metrics that no score has, each with the most similar one that scores have.
     /// Patterns with `*` and the like are left out.
     ///

@@ -83,6 +83,16 @@ fn every_command_names_what_is_most_like_a_mistyped_path() {
 }
 
 #[test]
+fn a_folder_of_artifacts_is_told_from_an_artifact() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "gc --keep-last 1 --explain mito/validation.zarr/1000
+        gc --keep-last 1 --explain mito/validation.zarr/1000/crop1",
+    );
+    crate::assert_transcript!("near_folder", text);
+}
+
+#[test]
 fn a_restore_tells_what_is_recorded_from_what_is_mistyped() {
     let world = World::scanned();
     let text = world.transcript(

@@ -169,6 +169,35 @@ fn a_name_that_is_to_be_left_out_and_is_unknown_stops_a_removal() {
 }
 
 #[test]
+fn a_name_that_is_to_be_left_out_and_is_unknown_is_warned_of_by_all_others() {
+    let world = World::scanned();
+    world.transcript("pin fig --run er --reason plots --quiet");
+    for call in [
+        "list --table",
+        "list --json",
+        "iterations --table",
+        "runs --table",
+        "du --table",
+        "show --run er",
+        "refresh",
+        "verify",
+        "seal",
+        "pin fig",
+        "unpin fig",
+    ] {
+        let call = format!("{call} --state present --exclude-run mitto");
+        let text = world.transcript(&call);
+        let says = "nothing is left out: no run \"mitto\"; did you mean \"mito\"?";
+        assert_eq!(text.matches(says).count(), 1, "{text}");
+        assert!(!text.contains("exit 1"), "{text}");
+    }
+    world.transcript("rm --run er --yes --quiet");
+    // A run that is gone, what is there, and a pattern.
+    let text = world.transcript("list --exclude-run er --exclude-dataset crop1 --exclude-run 'x*'");
+    assert!(!text.contains("left out"), "{text}");
+}
+
+#[test]
 fn a_run_that_was_not_scanned_is_told_from_one_that_does_not_exist() {
     let world = World::runs();
     for (path, text) in [

@@ -204,6 +204,23 @@ fn an_artifact_is_found_by_key_path_and_number() {
             .ends_with("run 1 is a run, and no artifact")
     );
     assert_eq!(error.hint(), Some(Hint::ListRun));
+    for number in [1, 2] {
+        let key = format!("run 1/validation.zarr/7/ds {number}/prediction");
+        registry.record(&layout::parse(&key).unwrap()).unwrap();
+    }
+    for (folder, holds) in [
+        ("run 1/validation.zarr/7/ds 1", "1 artifact"),
+        ("run 1/validation.zarr/7", "2 artifacts"),
+    ] {
+        let error = registry.not_recorded(&Target::Path(folder.into()));
+        let says = format!("{folder} is a folder with {holds}, and no artifact itself");
+        assert_eq!(error.to_string(), says);
+        assert_eq!(error.hint(), Some(Hint::ListFolder));
+        assert_eq!(error.path(), Some(&*base.path().join(folder)));
+    }
+    let mistyped = Target::Path("run 1/validation.zarr/7/ds".into());
+    let error = registry.not_recorded(&mistyped).to_string();
+    assert!(error.contains("did you mean"), "{error}");
     assert_eq!(code(registry.to_remove(&run)), Some("not-recorded"));
 }
 

@@ -294,7 +294,10 @@ class Asking(Core):
         wanted = self._selection(selection)
         with reporting(progress) as report:
             found, repaired = self._native.verify(wanted, how, report)
-        if not (found["rows"] or found["findings"]):
+        if found["rows"]:
+            words = self._native.unmatched(wanted) + self._native.unmatched_exclusions(wanted)
+            self._warn_nothing(words, stacklevel=3)
+        elif not found["findings"]:
             self._matched(wanted, asks=True)
         reworded(found["findings"])
         keeper = self._native.keeper

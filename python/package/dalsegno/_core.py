@@ -15,7 +15,7 @@ from . import _targets
 from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
 from ._showing import counted
-from .errors import CatalogElsewhereError, Error, NothingSelectedWarning, NotRecordedError
+from .errors import CatalogElsewhereError, Error, NothingSelectedWarning
 
 logger = logging.getLogger("dalsegno")
 
@@ -160,7 +160,7 @@ class Core:
     def _unmatched(self, wanted: Dict[str, Any], asks: bool) -> List[str]:
         """Why a selection matches nothing, or which of its names do not: sentences, and none if
         all of it matches."""
-        words = self._native.unmatched(wanted)
+        words = self._native.unmatched(wanted) + self._native.unmatched_exclusions(wanted)
         # Everything is meant, and a registry may be empty; or it is a question whether anything is
         # missing or damaged, and nothing is a good answer.
         if words or not arguments.selects(wanted) or (asks and wanted["state"]):
@@ -187,12 +187,7 @@ class Core:
         if not os.path.isabs(path) or path.startswith(base):
             inside = self._selection({"below": path})
             if self._native.select(inside, None, False, 1):
-                raise NotRecordedError(
-                    f"{path} is a folder with artifacts, and no artifact",
-                    path=path,
-                    hint=f"see what is recorded in it with list(below={path!r}), and give one of "
-                    "these",
-                )
+                raise self._native.not_recorded(path)
         if "checkpoints" not in parts and not any(
             PurePath(part).suffix in _CONTAINERS for part in parts
         ):

@@ -109,6 +109,7 @@ WORDS: dict[str, str] = {
     "correct-config": "correct the file; the documentation lists its keys",
     "record-or-scan": ("list what is recorded with list(), or adopt what is on disk with scan()"),
     "list-run": "see what is recorded of it with list(run=...), and give one of these",
+    "list-folder": "see what is in it with list(below=...), and give one of these",
     "write-first": "write the array first",
     "seal-without-complete": (
         "write the missing chunks; if they hold only the fill value, seal without complete=True"
@@ -249,6 +250,8 @@ _COMMAND = re.compile(
 def filled(hint: str, path: Optional[Path], host: Optional[str]) -> str:
     """Give the words of a hint, with the path and the host that the error knows."""
     words = WORDS[hint]
+    if hint == "list-folder" and path is not None:
+        return words.replace("...", repr(os.fspath(path)))
     if hint != "seal-at-keeper":
         return words
     if host is not None:

@@ -290,7 +290,7 @@ class History(Sequence[Operation]):
 
     def to_dicts(self) -> List[Dict[str, Any]]:
         """Give them as dictionaries, as ``dalsegno history --json`` has them."""
-        return list(self._rows())
+        return [_without_words(row) for row in self._rows()]
 
     def _table(self) -> Table:
         shown = self[:MOST]
@@ -307,6 +307,14 @@ class History(Sequence[Operation]):
 
     def _repr_html_(self) -> str:
         return self._table().html()
+
+
+def _without_words(row: Dict[str, Any]) -> Dict[str, Any]:
+    """An operation without what only tables have."""
+    fields = {name: value for name, value in row.items() if name != "what"}
+    if fields["now"] is not None:
+        fields["now"] = {name: value for name, value in fields["now"].items() if name != "words"}
+    return fields
 
 
 def _paged(

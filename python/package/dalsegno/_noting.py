@@ -98,7 +98,11 @@ class Noting(Core):
         if targets is not None:
             return None, _targets.named(targets)
         given = arguments.given(selection)
-        return (self._selection(given) if given else None), None
+        if not given:
+            return None, None
+        wanted = self._selection(given)
+        self._warn_nothing(self._native.unmatched_exclusions(wanted))
+        return wanted, None
 
     def pins(self) -> Rows[Pin]:
         """Give every pin, by name."""

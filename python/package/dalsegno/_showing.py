@@ -16,6 +16,8 @@ MOST = 20
 """Rows that a table shows."""
 WIDEST = 40
 """Characters that a column of text shows."""
+WIDEST_LAST = 80
+"""Characters of what an operation did, which is the last column."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Table:
             if name in FOLDED:
                 cells = shortened(cells, WIDEST)
             elif name not in left_whole:
-                cells = [cut(cell, WIDEST) for cell in cells]
+                most = WIDEST_LAST if name == "what" else WIDEST
+                cells = [cut(cell, most) for cell in cells]
             columns.append(cells)
         return list(zip(*columns))
 
@@ -230,12 +233,11 @@ VALUES: dict[str, Columns] = {
     "Operation": {
         "id": lambda it: str(it.id),
         "at": lambda it: _time(it.at),
+        "who": lambda it: f"{it.user}@{it.host}",
         "action": lambda it: it.action,
         "artifacts": lambda it: f"{it.artifacts:,}",
-        "path": lambda it: _or_dash(it.path),
-        "user": lambda it: it.user,
-        "host": lambda it: it.host,
-        "reason": lambda it: _or_dash(it.reason),
+        "now": lambda it: "-" if it.now is None else it.now.words,
+        "what": lambda it: it.what,
     },
     "PlanLine": {
         "": lambda it: "goes" if it.removed else "stays",
@@ -270,11 +272,11 @@ NUMBERS = frozenset(
 
 FOLDED = frozenset(("parameters", "path", "run", "dataset", "container"))
 """Columns whose long names are folded."""
-SENTENCES = frozenset(("why", "reason", "binds"))
+SENTENCES = frozenset(("why", "reason", "binds", "what"))
 """Columns that a browser shows whole."""
 
-_RARE = "container"
-"""A column that is left out if no row has a value in it."""
+_RARE = ("container", "now")
+"""Columns that are left out if no row has a value in them."""
 
 _SUMMED = ("run", "kind", "iteration", "dataset", "owner")
 """Columns of disk use that are left out unless it is summed by them."""
@@ -301,8 +303,9 @@ def of_artifacts(artifacts: Sequence[Any], says: str) -> Table:
 
 
 def _table(columns: Columns, values: Sequence[Any], says: str) -> Table:
-    if _RARE in columns and all(columns[_RARE](it) == "-" for it in values):
-        columns = {name: read for name, read in columns.items() if name != _RARE}
+    for rare in _RARE:
+        if rare in columns and all(columns[rare](it) == "-" for it in values):
+            columns = {name: read for name, read in columns.items() if name != rare}
     return Table(tuple(columns), [[read(it) for read in columns.values()] for it in values], says)
 
 

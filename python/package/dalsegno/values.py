@@ -567,6 +567,8 @@ class Fate:
     """Number of its artifacts that were not."""
     ended_at: Optional[datetime]
     """When its data was unlinked, or the last of it came back."""
+    words: str
+    """All of this, in the words of the command line."""
 
 
 @dataclass(frozen=True)
@@ -591,6 +593,8 @@ class Operation:
     """Path of the first artifact, relative to the base directory."""
     now: Optional[Fate]
     """What has become by now of the removal that it made."""
+    what: str
+    """What it did and why, in the words of the command line."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use dalsegno::DuGroup;
 use dalsegno::model::artifact::Origin;
-use dalsegno::model::filter::Pattern;
+use dalsegno::model::filter::{Except, Pattern};
 use dalsegno::model::order::{Order, SortKey};
 use dalsegno::{
     LocalArrayIdentifier, OnDisk, Question, RefreshOptions, Result, ScanOptions, SealOptions,
@@ -199,6 +199,24 @@ impl PyRegistry {
                 }
                 words.extend(of_metrics);
                 Ok(words)
+            })
+        })
+    }
+
+    /// The names that a selection leaves out and that nothing recorded has, as sentences.
+    fn unmatched_exclusions(
+        &self,
+        py: Python<'_>,
+        selection: SelectionArguments,
+    ) -> PyResult<Vec<String>> {
+        whole(py, || {
+            let filter = self.filter(py, selection)?;
+            if filter.except == Except::default() {
+                return Ok(Vec::new());
+            }
+            self.run(py, None, move |registry, _| {
+                let unmatched = registry.unmatched_exclusions(&filter)?;
+                Ok(unmatched.iter().map(ToString::to_string).collect())
             })
         })
     }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use dalsegno::model::artifact::ArtifactId;
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::operation::{Action, HistoryFilter};
+use dalsegno::model::operation::{Action, HistoryFilter, Operation};
 use dalsegno::{Error, Registry, Result, Target};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use super::PyRegistry;
 use super::asking::in_words;
@@ -53,6 +54,16 @@ impl Which {
     }
 }
 
+/// The fields of an operation, and what it did in words.
+fn shown<'py>(py: Python<'py>, operation: &Operation) -> PyResult<Bound<'py, PyAny>> {
+    let fields = plain(py, operation)?;
+    fields.set_item("what", operation.summary())?;
+    if let Some(now) = operation.now {
+        fields.get_item("now")?.set_item("words", now.to_string())?;
+    }
+    Ok(fields)
+}
+
 /// Those of some paths that an operation knows.
 fn known(registry: &Registry, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let mut known = Vec::with_capacity(paths.len());
@@ -96,7 +107,11 @@ impl PyRegistry {
             let operations = operations.ok_or_else(|| {
                 argument("an id and the path of a folder cannot be given together")
             })?;
-            plain(py, &operations)
+            let rows = PyList::empty(py);
+            for operation in &operations {
+                rows.append(shown(py, operation)?)?;
+            }
+            Ok(rows.into_any())
         })
     }
 
@@ -141,7 +156,7 @@ impl PyRegistry {
                 };
                 (side.to_owned(), PyArtifact(image.artifact))
             });
-            Ok((plain(py, &operation)?, images.collect()))
+            Ok((shown(py, &operation)?, images.collect()))
         })
     }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::summary;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
@@ -116,7 +115,7 @@ impl Record for Operation {
             format!("{}@{}", self.agent.actor.user, self.agent.actor.host),
             self.action.to_string(),
             number(self.artifacts),
-            summary::of(self),
+            self.summary(),
         ]
     }
 

@@ -5,7 +5,6 @@ mod export;
 mod head;
 mod list;
 mod show;
-mod summary;
 mod verify;
 
 pub(super) use command::{History, run};

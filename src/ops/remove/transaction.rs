@@ -402,6 +402,7 @@ fn check_one(
                     what: path.display().to_string(),
                     path: Some(path),
                     is_run: false,
+                    inside: 0,
                     level_of: None,
                     nearest: None,
                     near_iterations: None,

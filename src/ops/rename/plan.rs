@@ -163,6 +163,7 @@ pub(super) fn check(
             what: format!("run {from}"),
             path: None,
             is_run: false,
+            inside: 0,
             level_of: None,
             nearest: None,
             near_iterations: None,

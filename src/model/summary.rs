@@ -1,15 +1,22 @@
-//! Operations as short phrases.
+//! Operations as short phrases, for tables of the history.
 
-use crate::cli::render::count;
 use crate::model::detail::{Detail, RemovalMade, RemovalStateSet, ScoreChanged};
 use crate::model::name::{DatasetName, Parameters};
 use crate::model::operation::Operation;
 use crate::model::pin::PinScope;
 use crate::model::removal::RemovalFate;
 use crate::model::score::ScoreValue;
+use crate::model::words::count;
 
-/// What an operation did, and why.
-pub(super) fn of(operation: &Operation) -> String {
+impl Operation {
+    /// Says what it did, what has become by now of what it removed, and why.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary(self)
+    }
+}
+
+fn summary(operation: &Operation) -> String {
     let mut parts = Vec::new();
     match (&operation.path, operation.artifacts) {
         (Some(path), 0 | 1) => parts.push(path.clone()),
