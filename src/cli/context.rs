@@ -40,6 +40,8 @@ const MOST_WARNINGS: usize = 20;
 
 pub(super) struct Context {
     pub(super) global: Global,
+    /// The arguments as they were typed, without the name of the program.
+    pub(super) typed: Vec<String>,
     pub(super) stdout: BufWriter<StdoutLock<'static>>,
     /// Whether to write tables even if stdout is not a terminal.
     force_table: bool,
@@ -98,6 +100,7 @@ impl Context {
         let terminal_err = io::stderr().is_terminal();
         Self {
             global,
+            typed: Vec::new(),
             stdout: BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock()),
             force_table: false,
             wide: Cell::new(false),
@@ -311,6 +314,10 @@ impl Context {
         texts.take(MOST_WARNINGS).for_each(|text| self.warn(&text));
         if more > 0 {
             // Thousands of warnings would push the result off the screen.
+            let what = match more {
+                1 => what.strip_suffix('s').unwrap_or(what),
+                _ => what,
+            };
             let more = number(more as u64);
             self.warn(&format!("and {more} more {what}; --json lists them all"));
         }
@@ -391,6 +398,26 @@ impl Context {
             .replace("&& dalsegno ", &format!("&& {call}"))
             // A command for another base directory names that.
             .replace(&format!("{call}--base "), "dalsegno --base ")
+    }
+
+    /// The command as it was typed, to be typed again. The base directory is left out:
+    /// [`Context::with_base`] adds it.
+    pub(super) fn again(&self) -> String {
+        let mut words = vec!["dalsegno".to_owned()];
+        let mut typed = self.typed.iter();
+        while let Some(word) = typed.next() {
+            match word.as_str() {
+                "--base" => drop(typed.next()),
+                // Behind it there are only paths.
+                "--" => {
+                    words.push(word.clone());
+                    words.extend(typed.by_ref().map(|word| shell_word(word)));
+                }
+                word if word.starts_with("--base=") => {}
+                word => words.push(shell_word(word)),
+            }
+        }
+        words.join(" ")
     }
 
     fn with_host(&self, text: &str) -> String {

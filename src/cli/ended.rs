@@ -11,6 +11,7 @@ use crate::model::operation::{Action, HistoryFilter};
 use crate::registry::Registry;
 
 /// What a call changes one part after the other, in words for the case that Ctrl-C ends it.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Parts {
     /// The call's actions, as the history has them.
     pub(super) actions: &'static [Action],
@@ -20,8 +21,17 @@ pub(super) struct Parts {
     pub(super) thing: &'static str,
     /// What was done to them: `added or updated`.
     pub(super) done: &'static str,
-    /// What to type for the rest: `add the rest with: dalsegno scan`.
-    pub(super) next: &'static str,
+    /// What to type for the rest.
+    pub(super) next: Next,
+}
+
+/// What to type after Ctrl-C.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    /// The same command, with the flags that were given, after these words: `add the rest with`.
+    Again(&'static str),
+    /// Words with another command.
+    Other(&'static str),
 }
 
 impl Context {
@@ -75,11 +85,15 @@ impl Context {
         if let Err(error) = read {
             return error.into();
         }
+        let next = match parts.next {
+            Next::Again(words) => format!("{words}: {}", self.again()),
+            Next::Other(words) => words.to_owned(),
+        };
         Failure::Interrupted(match changed {
-            0 => format!("{}; {}", parts.nothing, parts.next),
+            0 => format!("{}; {next}", parts.nothing),
             _ => {
                 let changed = were(changed, parts.thing);
-                format!("{changed} {}; {}", parts.done, parts.next)
+                format!("{changed} {}; {next}", parts.done)
             }
         })
     }

@@ -37,7 +37,12 @@ pub(super) fn run(
         };
     }
     let mut text = Vec::new();
-    clap_mangen::Man::new(page).render(&mut text)?;
+    // The name by which the page is found, in its footer too.
+    let name = page.get_display_name().unwrap_or_else(|| page.get_name());
+    let source = format!("{name} {}", page.get_version().unwrap_or_default());
+    clap_mangen::Man::new(page)
+        .source(source)
+        .render(&mut text)?;
     context.stdout.write_all(&text)?;
     Ok(())
 }

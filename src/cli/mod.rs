@@ -86,6 +86,10 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if complete::complete(&arguments, commands::full_command) {
         return 0;
     }
+    let typed = arguments.iter().skip(1);
+    let typed = typed
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let arguments = match commands::parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -96,6 +100,7 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let mut context = Context::new(arguments.global);
+    context.typed = typed;
     let result = commands::run(&mut context, arguments.command).and_then(|()| context.flush());
     match result {
         Ok(()) => 0,

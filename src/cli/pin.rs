@@ -1,13 +1,15 @@
 //! `pin`: protects artifacts from removal, under a name and with a reason.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Format, Output};
 use super::pins::{target, write};
 use super::render::{Rows, count};
-use super::subjects::Subjects;
+use super::subjects::{Named, Subjects};
 use crate::model::filter::Filter;
 use crate::model::pin::{Pin, PinName};
 use crate::registry::PinSelection;
@@ -27,23 +29,49 @@ pub(super) struct PinCommand {
     /// Reason; required for a new pin
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// List the pins
+    /// List the pins; with a selection, those that bind anything of it
     #[arg(long, short, conflicts_with_all = ["name", "reason"])]
     list: bool,
     #[command(flatten)]
     output: Output,
 }
 
+/// Lists the pins, or those that bind anything of what is selected.
+fn list(context: &mut Context, subjects: &Subjects, format: Format) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let (pins, filter) = match subjects.is_empty() {
+        true => (registry.pins()?, None),
+        false => match subjects.named(context, &registry, "pin --list", "list the pins of")? {
+            Named::Selected(filter) => (registry.pins_on(&filter)?, Some(filter)),
+            named @ Named::Each(_) => {
+                let found = subjects.find(&registry, &named)?;
+                let named: BTreeSet<&String> = found.iter().flat_map(|one| &one.pins).collect();
+                let mut pins = registry.pins()?;
+                pins.retain(|pin| named.iter().any(|name| *name == pin.name.as_str()));
+                (pins, None)
+            }
+        },
+    };
+    let mut rows = Rows::new::<Pin>(context, format)?;
+    for pin in &pins {
+        rows.push(pin)?;
+    }
+    let nothing = match subjects.is_empty() {
+        true => "nothing is pinned",
+        false => "nothing of what is selected is pinned",
+    };
+    rows.finish(nothing)?;
+    match filter {
+        Some(filter) => context.require_runs(&registry, &filter, ""),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Failure> {
     let format = context.format(command.output);
     // Without a name it is `--list`: the parser requires one of the two.
     let Some(name) = &command.name else {
-        let registry = context.open_read_only()?;
-        let mut rows = Rows::new::<Pin>(context, format)?;
-        for pin in registry.pins()? {
-            rows.push(&pin)?;
-        }
-        return rows.finish("nothing is pinned").map(|_| ());
+        return list(context, &command.subjects, format);
     };
     let registry = context.open()?;
     let target = target(context, &registry, &command.subjects, name, "pin")?;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::context::Context;
-use super::ended::Parts;
+use super::ended::{Next, Parts};
 use super::fail::Failure;
 use super::flags::Output;
 use super::render;
@@ -42,7 +42,7 @@ const PARTS: Parts = Parts {
     nothing: "no row was updated",
     thing: "row",
     done: "updated",
-    next: "look for the rest with: dalsegno refresh",
+    next: Next::Again("look for the rest with"),
 };
 
 /// Rows that were left out are counted so far: in a large catalog, counting all would take longer

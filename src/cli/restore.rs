@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::Context;
-use super::ended::Parts;
+use super::ended::{Next, Parts};
 use super::fail::Failure;
 use super::flags::Output;
 use super::removal::{warn_skipped, warn_stale_lists};
@@ -52,7 +52,7 @@ const PARTS: Parts = Parts {
     nothing: "nothing was restored",
     thing: "artifact",
     done: "restored",
-    next: "what is in the trash: dalsegno trash list",
+    next: Next::Other("what is in the trash: dalsegno trash list"),
 };
 
 pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::Context;
-use super::ended::Parts;
+use super::ended::{Next, Parts};
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads, Verbose};
 use super::prompt::confirm;
@@ -57,7 +57,7 @@ const PARTS: Parts = Parts {
     nothing: "nothing was added",
     thing: "row",
     done: "added or updated",
-    next: "add the rest with: dalsegno scan",
+    next: Next::Again("add the rest with"),
 };
 
 pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {

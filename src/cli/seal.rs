@@ -42,6 +42,9 @@ pub(super) struct SealCommand {
     /// zarr leaves out chunks that hold nothing but the fill value, so fewer may be right.
     #[arg(long)]
     complete: bool,
+    /// Print a row for each artifact: without it, a table has at most 20
+    #[arg(long)]
+    verbose: bool,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -86,6 +89,17 @@ impl SealCommand {
         !context.global.quiet || json || jsonl || table
     }
 
+    /// How many rows are written of so many; the others are counted on stderr.
+    fn rows_of(&self, context: &Context, format: Format, all: usize) -> usize {
+        // A program reads all of them.
+        if self.verbose || format != Format::Table || all <= MOST_ROWS {
+            return all;
+        }
+        let more = render::number((all - MOST_ROWS) as u64);
+        context.say(&format!("{more} more are not listed; --verbose lists all"));
+        MOST_ROWS
+    }
+
     fn say_unhashed(&self, context: &Context, containers: usize) {
         if self.hash && containers > 0 {
             let count = render::count(containers, "container");
@@ -95,6 +109,9 @@ impl SealCommand {
         }
     }
 }
+
+/// Rows of a table; more are counted.
+const MOST_ROWS: usize = 20;
 
 /// A seal that was noted for the host that has the catalog.
 #[derive(Serialize)]
@@ -187,8 +204,9 @@ fn note(context: &mut Context, command: &SealCommand, inbox: &Inbox) -> Result<(
         return Ok(());
     }
     let format = context.format(command.output);
+    let shown = command.rows_of(context, format, seals.len());
     let mut rows = Rows::new::<NotedSeal>(context, format)?;
-    for seal in seals {
+    for seal in seals.into_iter().take(shown) {
         rows.push(&NotedSeal {
             id: None,
             path: inbox.base().join(layout::locate(&seal.key).path()),
@@ -265,7 +283,8 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     }
     note_short(context, &sealed);
     if command.wants_rows(context) {
-        artifacts::rows(context, format, &sealed)?;
+        let shown = command.rows_of(context, format, sealed.len());
+        artifacts::rows(context, format, &sealed[..shown])?;
     }
     let Some(first) = unrecorded.first() else {
         return Ok(());

@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::context::Context;
-use super::ended::Parts;
+use super::ended::{Next, Parts};
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads, Verbose};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
@@ -210,7 +210,7 @@ const PARTS: Parts = Parts {
     nothing: "no row was repaired",
     thing: "row",
     done: "repaired",
-    next: "repair the rest with: dalsegno verify --repair",
+    next: Next::Again("repair the rest with"),
 };
 
 pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), Failure> {

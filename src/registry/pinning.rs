@@ -1,10 +1,14 @@
 //! Pins and scores.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
 use super::{Registry, Target};
 use crate::catalog::{Bound, PinChange, ScoreQuery};
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId};
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, IterationRange};
+use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::{Score, UnknownName};
@@ -155,6 +159,39 @@ impl Registry {
     /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn pins(&self) -> Result<Vec<Pin>> {
         Ok(self.catalog.pins()?)
+    }
+
+    /// Returns the pins that bind anything that a filter selects, or that bind what is recorded later
+    /// in runs and iterations of a filter that names nothing else.
+    pub(crate) fn pins_on(&self, filter: &Filter) -> Result<Vec<Pin>> {
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        let mut pinned = filter.clone();
+        pinned.pinned = true;
+        if pinned.kinds.is_empty() {
+            pinned.kinds = Kind::ALL.to_vec();
+        }
+        self.list(&pinned, |artifact| {
+            named.extend(artifact.pins);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let scope = as_scope(filter);
+        let mut pins = Vec::new();
+        for pin in self.pins()? {
+            let mut is_on = named.contains(pin.name.as_str());
+            for bound in scope.iter().flat_map(|_| &pin.scopes) {
+                let meets = |range: &IterationRange| {
+                    let ends = [(range.first, bound.last), (bound.first, range.last)];
+                    ends.iter()
+                        .all(|ends| !matches!(ends, (Some(first), Some(last)) if first > last))
+                };
+                let is_meant = filter.iterations.is_empty() || filter.iterations.iter().any(meets);
+                is_on = is_on || is_meant && self.catalog.selects_run(filter, &bound.run)?;
+            }
+            if is_on {
+                pins.push(pin);
+            }
+        }
+        Ok(pins)
     }
 
     /// Records scores in one transaction, all or none. A score replaces one of the same metric,

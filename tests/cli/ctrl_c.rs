@@ -244,14 +244,17 @@ fn what_only_looks_says_that_nothing_was_changed() {
     let ended = pressed(&world, "getdents64", 5, "scan --threads 1");
     assert_eq!(
         ended.words(),
-        Some("nothing was added; add the rest with: dalsegno scan")
+        Some("nothing was added; add the rest with: dalsegno scan --threads 1")
     );
     assert_eq!(state(&world), before);
     world.transcript("scan --quiet");
     let cases = [
         ("seal --run r --threads 1", "nothing was sealed"),
         ("verify --threads 1", "nothing was changed"),
-        ("refresh --all --measure", "no row was updated"),
+        (
+            "refresh --all --measure --run r",
+            "no row was updated; look for the rest with: dalsegno refresh --all --measure --run r",
+        ),
         ("du", "no data was touched"),
         ("rebuild --force --threads 1", "the catalog was not rebuilt"),
     ];

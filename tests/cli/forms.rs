@@ -59,6 +59,43 @@ fn seal_counts_what_it_seals() {
 }
 
 #[test]
+fn of_a_large_seal_a_table_has_the_first_rows() {
+    let world = World::new();
+    for number in 0..22 {
+        world.write_array(&format!("r/validation.zarr/{number}/d/prediction"));
+    }
+    world.transcript("init --here --quiet\nscan --quiet");
+    let rows = |line: &str| {
+        let text = world.transcript(line);
+        let rows = text.lines().filter(|line| line.starts_with("out|")).count() - 1;
+        (
+            rows,
+            text.contains("more are not listed; --verbose lists all"),
+        )
+    };
+    assert_eq!(rows("seal --run r --table"), (20, true));
+    assert_eq!(rows("seal --run r --table --verbose"), (22, false));
+    assert_eq!(rows("seal --run r"), (22, false));
+    assert_eq!(rows("seal --run r --iteration ..19 --table"), (20, false));
+}
+
+#[test]
+fn one_more_warning_is_one() {
+    let world = World::new();
+    for number in 0..21 {
+        let array = format!("r/validation.zarr/{number}/d/prediction");
+        world.write_array(&array);
+        std::fs::write(world.base.join(array).join(".zarray"), "x").unwrap();
+    }
+    world.transcript("init --here --quiet");
+    let text = world.transcript("scan");
+    assert!(
+        text.contains("and 1 more notice; --json lists them all"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_quiet_seal_writes_the_rows_that_are_asked_for() {
     let world = World::scanned();
     assert_eq!(stdout(&mut world.call("seal --run er --quiet")), "");

@@ -130,3 +130,25 @@ fn a_release_has_the_manual_pages_of_commands_below_commands() {
     }
     assert!(names.iter().all(|name| !name.contains("help")), "{names:?}");
 }
+
+#[test]
+fn the_footer_of_a_manual_page_has_its_name() {
+    let world = World::new();
+    for (page, name) in [
+        ("", "dalsegno"),
+        ("list", "dalsegno-list"),
+        ("trash empty", "dalsegno-trash-empty"),
+    ] {
+        let text = world.transcript(&format!("man {page}"));
+        let name = name.replace('-', "\\-");
+        let footer = format!("{name} {}", env!("CARGO_PKG_VERSION"));
+        let title = text.lines().find(|line| line.contains(".TH ")).unwrap();
+        assert!(
+            title
+                .replace('-', "\\-")
+                .replace("\\\\", "\\")
+                .contains(&footer),
+            "{title}"
+        );
+    }
+}

@@ -31,6 +31,47 @@ fn nix_name(uid: u32) -> String {
 }
 
 #[test]
+fn pins_are_listed_of_a_selection() {
+    let world = World::scanned();
+    world.transcript(&format!(
+        "pin figure-3 {ARRAY} --reason 'Figure 3'
+        pin paper --run mito --iteration 2000..9000 --reason 'the paper'
+        pin other --run er --reason 'another run'"
+    ));
+    let names = |line: &str| {
+        let text = world.transcript(&format!("pin --list {line}"));
+        let rows = text.lines().filter_map(|line| line.strip_prefix("out| "));
+        let names = rows.filter_map(|row| row.split('\t').next());
+        let names: Vec<&str> = names.filter(|name| *name != "name").collect();
+        (names.join(" "), text.clone())
+    };
+    for (line, expected) in [
+        ("", "figure-3 other paper"),
+        ("--run mito", "figure-3 paper"),
+        ("--run 'm*'", "figure-3 paper"),
+        ("--run er", "other"),
+        ("--run mito --kind prediction --iteration 1000", "figure-3"),
+        // Nothing is recorded there yet.
+        ("--run mito --iteration 9000", "paper"),
+    ] {
+        let (found, text) = names(line);
+        assert_eq!(found, expected, "{line}: {text}");
+    }
+    let (found, text) = names("--run mitp");
+    assert_eq!(found, "");
+    assert!(
+        text.contains("no run \"mitp\"") && text.contains("exit 1"),
+        "{text}"
+    );
+    let (found, text) = names("--run mito --kind snapshot --table");
+    assert_eq!(found, "");
+    assert!(
+        text.contains("nothing of what is selected is pinned"),
+        "{text}"
+    );
+}
+
+#[test]
 fn pins_are_made_listed_and_taken_away() {
     let world = World::scanned();
     let text = world.transcript(&format!(

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::zarr::{self, ZarrVersion};
 use crate::model::clock::{Clock, SystemClock};
 
-const DATASETS: [&str; 2] = ["val_crop7", "val_crop9"];
+const DATASETS: [&str; 2] = ["crop7", "crop9"];
 const PARAMETERS: [&str; 2] = ["threshold_127", "threshold_200"];
 
 /// Writes what two trainings with their validations write, each iteration dated some weeks back:

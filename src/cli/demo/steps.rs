@@ -40,7 +40,7 @@ pub(super) const STEPS: &[Step] = &[
             "--iteration",
             "5000",
             "--dataset",
-            "val_crop7",
+            "crop7",
         ]],
     ),
     (

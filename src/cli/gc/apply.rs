@@ -21,6 +21,9 @@ use crate::model::removal::{RemovalState, TrashKeep};
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
 
+/// What is said at a Ctrl-C after a plan was carried out.
+const DONE: &str = "the plan was carried out before; nothing is left to do";
+
 /// The flags that say how a plan is carried out.
 pub(super) struct CarryOut<'a> {
     /// What the question says first if the plan is about all runs; see
@@ -131,9 +134,14 @@ fn carry_out(
     drop(monitor);
     // Each batch commits on its own: what an earlier batch removed stays removed.
     let report = match result {
-        Ok(report) => report,
+        Ok(report) => {
+            if report.purge.as_ref().is_none_or(|purge| purge.is_done) {
+                interrupt::leaves(DONE.to_owned());
+            }
+            report
+        }
         Err(Error::Cancelled { .. }) if interrupt::is_interrupted() => {
-            return Err(ended(plan, &done));
+            return Err(ended(plan.items.len(), &done));
         }
         Err(error) => {
             if done.artifacts > 0 {
@@ -169,7 +177,7 @@ fn carry_out(
     }
     match &report.purge {
         Some(purge) if !purge.is_done && interrupt::is_interrupted() => {
-            return Err(ended(plan, &report));
+            return Err(ended(plan.items.len(), &report));
         }
         Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
@@ -204,18 +212,20 @@ fn carry_out(
 }
 
 /// What Ctrl-C left of a plan that is carried out in several removals.
-fn ended(plan: &PlanFile, done: &GcReport) -> Failure {
-    let all = plan.items.len() as u64;
+fn ended(all: usize, done: &GcReport) -> Failure {
+    let all = all as u64;
     let removed = part_of(done.artifacts, all, "artifact");
+    let is_all = done.artifacts == all;
     let rest = match done.artifacts {
         0 => "nothing was removed".to_owned(),
-        some if some == all => format!("{removed} removed"),
+        _ if is_all => format!("{removed} removed"),
         _ => format!("{removed} removed; the rest is untouched"),
     };
     // Each removal is unlinked before the next one begins.
     let is_left = done.purge.as_ref().is_some_and(|purge| !purge.is_done);
     let next = match done.removals.last().filter(|_| is_left) {
         Some(id) => format!("what is left to unlink: dalsegno trash empty {id}"),
+        None if is_all => "nothing is left to do".to_owned(),
         None => "to go on, run the same command again".to_owned(),
     };
     Failure::Interrupted(format!("{rest}; {next}"))
@@ -225,4 +235,33 @@ fn ended(plan: &PlanFile, done: &GcReport) -> Failure {
 fn write(context: &mut Context, report: &GcReport, format: Format) -> Result<(), Failure> {
     render::write_json(context, format, "gc", report)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::PurgeReport;
+
+    #[test]
+    fn after_all_was_removed_nothing_is_left_to_do() {
+        let said = |artifacts, is_purged: Option<bool>| {
+            let mut done = GcReport::default();
+            done.artifacts = artifacts;
+            done.removals = vec!["20261129-141106-f7ea5e".parse().unwrap()];
+            done.purge = is_purged.map(|is_done| {
+                let mut purge = PurgeReport::default();
+                purge.is_done = is_done;
+                purge
+            });
+            match ended(95, &done) {
+                Failure::Interrupted(text) => text,
+                _ => panic!("no words"),
+            }
+        };
+        let all = "95 of 95 artifacts were removed; nothing is left to do";
+        assert_eq!(said(95, None), all);
+        assert_eq!(said(95, Some(true)), all);
+        assert!(said(95, Some(false)).contains("dalsegno trash empty 20261129-141106-f7ea5e"));
+        assert!(said(94, None).ends_with("to go on, run the same command again"));
+    }
 }
