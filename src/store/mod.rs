@@ -41,8 +41,8 @@ pub use dirs::{FileSystem, sticky_folders, umask};
 pub use error::{Share, StorageError};
 pub use inbox::{Finished, InboxFile, InboxFolder, InboxWriter, MOST_AT_ONCE};
 pub use listings::{
-    StaleList, exchange_in_lists, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists,
-    stale_entries, top_groups,
+    StaleList, exchange_in_lists, groups_above, linked_lists, listed_in, mend_all, mend_lists,
+    rename_in_lists, stale_entries, top_groups,
 };
 pub(crate) use look::unreadable;
 pub use look::{

@@ -232,3 +232,77 @@ fn child_entry() {
         unreadable(Path::new(&base));
     }
 }
+
+/// A list of another program may name very many. If each were looked for in all others, this test
+/// would take many minutes.
+#[test]
+fn a_list_that_names_very_many_that_are_gone_is_compared_and_repaired() {
+    const NAMES: usize = 40_000;
+    let world = World::new();
+    let container = world.path("a/validation.zarr");
+    let entries = |end: &str| {
+        let names = (0..NAMES).map(|at| format!("\"x{at}{end}\":{{}}"));
+        names.collect::<Vec<_>>().join(",")
+    };
+    let zarr2 = format!("{{\"metadata\":{{{}}}}}", entries("/.zarray"));
+    let zarr3 = format!(
+        "{{\"node_type\":\"group\",\"zarr_format\":3,\"consolidated_metadata\":\
+         {{\"metadata\":{{{}}}}}}}",
+        entries("")
+    );
+    for (file, list) in [(".zmetadata", zarr2), ("zarr.json", zarr3)] {
+        fs::write(container.join(file), list).unwrap();
+        let report = world.verify_with(&Filter::default(), VerifyOptions::new().quick(true));
+        let found: Vec<_> = report.findings.iter().map(|found| found.class).collect();
+        assert_eq!(found, [VerifyClass::StaleList], "{file}");
+        let detail = &report.findings[0].detail;
+        assert!(detail.ends_with("and 39,997 more"), "{detail}");
+        world.repair(&report.findings);
+        let text = fs::read_to_string(container.join(file)).unwrap();
+        assert!(!text.contains("\"x"), "{file}");
+        // A removal reads the list too.
+        fs::remove_file(container.join(file)).unwrap();
+    }
+}
+
+/// Beyond that, each folder would be opened again from the base directory, one name at a time.
+#[test]
+fn an_array_below_the_longest_path_is_one_finding() {
+    const DEPTH: usize = 2_100;
+    let world = World::new();
+    let mut folder = rustix::fs::open(
+        world.path("a/validation.zarr"),
+        rustix::fs::OFlags::DIRECTORY,
+        rustix::fs::Mode::empty(),
+    )
+    .unwrap();
+    for _ in 0..DEPTH {
+        rustix::fs::mkdirat(&folder, "d", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+        folder = rustix::fs::openat(
+            &folder,
+            "d",
+            rustix::fs::OFlags::DIRECTORY,
+            rustix::fs::Mode::empty(),
+        )
+        .unwrap();
+    }
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    let array = rustix::fs::openat(
+        &folder,
+        ".zarray",
+        flags,
+        rustix::fs::Mode::from_raw_mode(0o644),
+    )
+    .unwrap();
+    rustix::io::write(&array, b"{}").unwrap();
+    let quick = VerifyOptions::new().quick(true);
+    let report = world.registry.verify(&Filter::default(), quick, &Silent);
+    let found = report.unwrap().findings;
+    let found: Vec<_> = found.iter().map(|it| (it.class, it.path.len())).collect();
+    let length = "a/validation.zarr".len() + 2 * DEPTH;
+    assert_eq!(found, [(VerifyClass::Unreadable, length)]);
+    // What ends a test cannot unlink it.
+    let mut rm = Command::new("rm");
+    let removed = rm.arg("-rf").arg(world.path("a/validation.zarr/d"));
+    assert!(removed.status().unwrap().success());
+}

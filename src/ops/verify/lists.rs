@@ -47,7 +47,7 @@ impl Verify<'_> {
             let still = store::stale_entries(self.base, &group).unwrap_or_default();
             let stale: Vec<String> = stale
                 .iter()
-                .filter(|path| still.contains(path) && !is_going(path))
+                .filter(|path| still.contains(*path) && !is_going(path))
                 .map(|path| store::escape(path.as_os_str()))
                 .collect();
             if stale.is_empty() {

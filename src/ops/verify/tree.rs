@@ -39,7 +39,8 @@ impl Verify<'_> {
         monitor.begin(Phase::Scan, None);
         store::walk_from(base, &starts, options, monitor, |event| {
             if let Event::Found(path, _) = &event {
-                for above in path.ancestors().skip(1) {
+                // A path that is too long for one call is a finding of its own.
+                for above in store::groups_above(path) {
                     // With it, all folders above it were added.
                     if above.as_os_str().is_empty() || groups.contains(above) {
                         break;

@@ -17,6 +17,10 @@ use crate::store::error::StorageError;
 /// Most bytes of a list that is read: one of about 100,000 arrays.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// Most bytes of the path of a group whose lists are read: what Linux takes in one call. A longer
+/// path is walked name by name, and of a deep folder each folder above would be, too.
+const MOST_PATH: usize = 4095;
+
 /// A list as it was read.
 pub(super) struct List {
     pub(super) format: ListFormat,
@@ -151,19 +155,22 @@ pub fn listed_in<'a>(
     Ok(listed)
 }
 
-/// The folders above a path, up to the base directory itself, whose path is empty.
-fn groups_above(path: &Path) -> impl Iterator<Item = &Path> {
-    path.ancestors().skip(1)
+/// The folders above a path that are looked at for lists, up to the base directory itself, whose path
+/// is empty. Of those that are too deep to be opened in one call none is.
+pub fn groups_above(path: &Path) -> impl Iterator<Item = &Path> {
+    let above = path.ancestors().skip(1);
+    above.filter(|above| above.as_os_str().len() <= MOST_PATH)
 }
 
-/// Finds what the lists of a group name that is not there: paths relative to the base directory.
+/// Finds what the lists of a group name that is not there: paths relative to the base directory, as a
+/// set, because a list of another program may name very many.
 ///
 /// # Errors
 /// [`StorageError::Io`] if the group or a list cannot be read, and as
 /// [`entry_at`](crate::store::entry_at).
-pub fn stale_entries(base: &Base, group: &Path) -> Result<Vec<PathBuf>, StorageError> {
+pub fn stale_entries(base: &Base, group: &Path) -> Result<BTreeSet<PathBuf>, StorageError> {
     let Some(open) = descend(base, group, IfAbsent::ReturnNone)? else {
-        return Ok(Vec::new());
+        return Ok(BTreeSet::new());
     };
     let reading = |errno| StorageError::io("reading", &base.path().join(group), errno);
     let mut stale = BTreeSet::new();
@@ -174,7 +181,7 @@ pub fn stale_entries(base: &Base, group: &Path) -> Result<Vec<PathBuf>, StorageE
             }
         }
     }
-    Ok(stale.into_iter().collect())
+    Ok(stale)
 }
 
 /// Whether nothing is at a path that a list names. Paths that lead out of the group are left alone.
@@ -220,4 +227,20 @@ fn folders_in(base: &Base, path: &Path) -> Vec<PathBuf> {
     names
         .filter(|path| path != Path::new(REGISTRY_DIR))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_group_with_a_path_beyond_the_longest_is_looked_at() {
+        let deep = "d/".repeat(10_000) + "array";
+        let groups: Vec<usize> = groups_above(Path::new(&deep))
+            .map(|group| group.as_os_str().len())
+            .collect();
+        // `d/d/…/d`, down to the base directory, whose path is empty.
+        assert_eq!(groups.len(), 2_049);
+        assert_eq!((groups[0], groups[2_048]), (4_095, 0));
+    }
 }

@@ -12,5 +12,5 @@ mod list;
 mod mend;
 mod text;
 
-pub use list::{linked_lists, listed_in, stale_entries, top_groups};
+pub use list::{groups_above, linked_lists, listed_in, stale_entries, top_groups};
 pub use mend::{StaleList, exchange_in_lists, mend_all, mend_lists, rename_in_lists};

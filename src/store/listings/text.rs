@@ -130,6 +130,14 @@ impl ListFormat {
             .map(|member| self.sort_key(order, &member.key))
             .collect();
         let is_sorted = keys.is_sorted();
+        // The first key that is greater than another is the first at which the greatest so far is.
+        let greatest: Vec<&SortKey> = keys
+            .iter()
+            .scan(None, |greatest: &mut Option<&SortKey>, key| {
+                *greatest = (*greatest).max(Some(key));
+                *greatest
+            })
+            .collect();
         let mut last_of: HashMap<&str, usize> = HashMap::new();
         for (at, member) in members.iter().enumerate() {
             last_of.insert(self.path_of(&member.key).unwrap_or_default(), at);
@@ -138,10 +146,7 @@ impl ListFormat {
             let wanted = self.sort_key(order, key);
             let place = match is_sorted {
                 true => keys.partition_point(|other| *other < wanted),
-                false => {
-                    let next = keys.iter().position(|other| *other > wanted);
-                    next.unwrap_or(keys.len())
-                }
+                false => greatest.partition_point(|other| **other <= wanted),
             };
             // zarr-python builds its tree in this order: a group that comes after what is in it
             // hides all of it.
