@@ -259,7 +259,7 @@ pub(crate) fn _plan_gc(
         let filter = registry.filter(py, selection)?;
         // Kept, because the request moves the kinds into its rules and a named policy needs them
         // too.
-        let asked = filter.kinds.clone();
+        let (asked, excepted) = (filter.kinds.clone(), filter.except.kinds.clone());
         let mut request = rules.request(py, filter)?;
         let named = rules.policy;
         if let Some(name) = &named {
@@ -275,8 +275,11 @@ pub(crate) fn _plan_gc(
             };
             let mut policy = policy.clone();
             // Narrows only: a kind without rules of its own is never added.
-            if !asked.is_empty() {
-                policy.kinds.retain(|(kind, _)| asked.contains(kind));
+            if !asked.is_empty() || !excepted.is_empty() {
+                let is_named = |kind: &Kind| asked.is_empty() || asked.contains(kind);
+                policy
+                    .kinds
+                    .retain(|(kind, _)| is_named(kind) && !excepted.contains(kind));
                 if policy.kinds.is_empty() {
                     return Err(argument(format!(
                         "the policy {name:?} has no rules for these kinds"

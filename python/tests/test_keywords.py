@@ -212,6 +212,17 @@ def test_a_plan_takes_the_state_that_the_command_takes(filled: Registry) -> None
             filled.plan_gc(state=state, keep_last=1)
 
 
+def test_a_policy_leaves_out_kinds_as_on_the_command_line(filled: Registry) -> None:
+    config = filled.base / ".dalsegno" / "config.toml"
+    rules = "[policy.weekly.output]\nkeep-last = 1\n[policy.weekly.prediction]\nkeep-last = 1\n"
+    config.write_text(f"{config.read_text()}\n{rules}")
+    with Registry(filled.base) as again:
+        kept = again.plan_gc(policy="weekly", exclude_kind="prediction").lines
+        assert {line.artifact.kind for line in kept} == {"output"}
+        with pytest.raises(ValueError, match='"weekly" has no rules for these kinds'):
+            again.plan_gc(policy="weekly", exclude_kind=["prediction", "output"])
+
+
 def test_a_path_of_a_run_is_the_run_in_every_selection(filled: Registry) -> None:
     for below in ("affinities", filled.base / "affinities"):
         for sort in (None, "age"):
