@@ -56,7 +56,7 @@ pub use ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, Pla
 pub use ops::grown::CountsNow;
 pub use ops::inbox::{InboxState, RefusedNotes};
 pub use ops::others::OtherUse;
-pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
+pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RebuildSalvage, RefusedBackup};
 pub use ops::recover::{Pending, Recovery};
 pub use ops::refresh::{Question, RefreshOptions, RefreshReport};
 pub use ops::remove::{

@@ -93,7 +93,7 @@ pub use removal_view::RemovalView;
 pub use removals::{Change, KeptItem, OpenRemoval};
 pub use rename::RunContents;
 pub(crate) use rename::renamed;
-pub use salvage::{Salvaged, keep_published, salvage_published};
+pub use salvage::{Salvaged, SomeRows, TakenIn, keep_published, salvage_published};
 pub use scores::ScoreQuery;
 pub use sharing::closed_to_group;
 #[cfg(feature = "cli")]
@@ -108,6 +108,7 @@ pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub(crate) use sqlite::keeping::Keeping;
 pub use sqlite::mend::{Mended, MendedCopy, mend_header};
 pub use sqlite::options::{CatalogOptions, Durability, IsKept, Keeper, OnNotice};
+pub use sqlite::pieces::{Pieces, PiecesRead, has_torn_log, read_pieces};
 #[cfg(feature = "cli")]
 pub use sqlite::publish::Unpublished;
 pub use sqlite::published::{PUBLISHED_FILE, published_at, published_by};

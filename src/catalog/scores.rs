@@ -400,7 +400,7 @@ impl Catalog {
         })
     }
 
-    fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {
+    pub(super) fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {
         // Errors as text: whatever does not fit, it is one error about this score.
         let read = || -> Result<Score, String> {
             let run: String = rows::field(row, 0)?;

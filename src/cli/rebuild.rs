@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
 use crate::model::removal::{Removal, RemovalState};
-use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
+use crate::model::words;
+use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RebuildSalvage};
 use crate::ops::scan::ScanOptions;
 use crate::registry::Registry;
 
@@ -28,8 +29,9 @@ use crate::registry::Registry;
 /// backup, makes the catalog from the disk and the trash alone. If only the header of the old catalog
 /// was overwritten, starts from that one and its log, and nothing is lost.
 ///
-/// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
-/// identifiers without data. The command prints how old the backup is. The old catalog is kept
+/// If pages of the old catalog are damaged, adds what can be read of it that the backup lacks:
+/// identifiers, seals, pins and scores. The command prints how many, how many rows could not be read, and
+/// how old the backup is. The history since the backup is lost. The old catalog is kept
 /// beside the new one and never deleted, and so is a published copy that the new catalog does not
 /// hold. No data is touched, except that an interrupted removal or
 /// restore is settled (undone or completed), as at every open for writing.
@@ -157,6 +159,9 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
             path.display()
         ));
     }
+    if let Some(salvaged) = &report.salvaged {
+        say_salvaged(context, salvaged);
+    }
     match &report.backup {
         Some(backup) if backup.path == report.catalog => context.say(
             "only its header was damaged: every row, pin and score and the history are from the old \
@@ -170,9 +175,15 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
             backup.path.display()
         )),
         None => {
-            context.say(
-                "made from the disk and the trash alone: earlier pins, scores and history are lost",
-            );
+            context.say(match report.salvaged {
+                Some(_) => {
+                    "made from the disk, the trash and what could be read of the old catalog: its history is \
+                     lost"
+                }
+                None => {
+                    "made from the disk and the trash alone: earlier pins, scores and history are lost"
+                }
+            });
             // Without a backup, all pins are gone, and the next gc would remove what they bound.
             context.say(
                 &context.with_base(
@@ -238,6 +249,43 @@ fn print(context: &Context, registry: &Registry, report: &RebuildReport, verbose
         )));
     }
     context.say(&context.with_base("check it against the disk with: dalsegno verify"));
+}
+
+/// Says what was read of the old catalog, and what could not be.
+fn say_salvaged(context: &Context, salvaged: &RebuildSalvage) {
+    let counted = [
+        (salvaged.artifacts, "identifier"),
+        (salvaged.updated, "seal or name"),
+        (salvaged.pins, "pin"),
+        (salvaged.scores, "score"),
+    ];
+    let counted = counted.iter().filter(|(count, _)| *count > 0);
+    let mut counted: Vec<String> = counted
+        .map(|(count, noun)| match (*noun, count) {
+            ("seal or name", 2..) => format!("{} seals or names", words::number(*count)),
+            _ => render::count(*count, noun),
+        })
+        .collect();
+    let last = counted.pop();
+    let all = match (counted.is_empty(), last) {
+        (_, None) => "nothing that was lacking".to_owned(),
+        (true, Some(last)) => last,
+        (false, Some(last)) => format!("{} and {last}", counted.join(", ")),
+    };
+    context.say(&format!("read from the old catalog: {all}"));
+    if salvaged.is_cut {
+        context.warn(
+            "reading the old catalog took too long, or failed too often, and was not finished; what was not \
+             read is only in the old file",
+        );
+    }
+    if salvaged.unread > 0 {
+        context.warn(&format!(
+            "up to {} of the old catalog could not be read: identifiers without data, pins and scores may be \
+             missing",
+            render::count(salvaged.unread, "row")
+        ));
+    }
 }
 
 /// Says that a removal cannot be restored, because its purge has begun, and how to end that.

@@ -12,6 +12,7 @@ pub(crate) mod left_alone;
 pub(crate) mod near;
 pub(crate) mod others;
 pub(crate) mod rebuild;
+mod rebuild_salvage;
 mod rebuild_start;
 mod rebuild_trash;
 pub(crate) mod recover;

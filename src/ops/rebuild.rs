@@ -10,10 +10,12 @@
 //! 2. read the trash: enter removals that are newer than the backup, from their manifests; record
 //!    which removals were restored or purged since
 //! 3. recover, as every open for writing does
-//! 4. read the disk: compare every row with it, and adopt what has no row
-//! 5. keep a published copy that has operations which the new catalog lacks under a second name,
+//! 4. take from the damaged catalog what can be read of it and the new one lacks (see
+//!    [`rebuild_salvage`](super::rebuild_salvage))
+//! 5. read the disk: compare every row with it, and adopt what has no row
+//! 6. keep a published copy that has operations which the new catalog lacks under a second name,
 //!    because the next one replaces it
-//! 6. rename the old files, then rename the new catalog into place
+//! 7. rename the old files, then rename the new catalog into place
 //!
 //! # What the trash shows
 //! A folder in the trash that the backup does not know is a removal that was made after it, or one
@@ -32,7 +34,7 @@
 //! number and pins, and the comparison with the disk clears its size and its seal.
 //!
 //! # After a crash
-//! Until 6 the old catalog is at its path; then there is no catalog for a moment. The next rebuild
+//! Until 7 the old catalog is at its path; then there is no catalog for a moment. The next rebuild
 //! starts over and finds done what 2 and 3 did to the trash. See `catalog::replace`.
 //!
 //! Locks: the turn to write of the old catalog, from the start to the end.
@@ -44,8 +46,8 @@ use serde::Serialize;
 
 use crate::catalog::backup::{self, Backup, Held};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Durability, PUBLISHED_FILE, Replacing, Salvaged,
-    Selected,
+    self, Catalog, CatalogError, CatalogOptions, Durability, PUBLISHED_FILE, Pieces, PiecesRead,
+    Replacing, Salvaged, Selected,
 };
 use crate::error::Error;
 use crate::model::actor::Agent;
@@ -58,6 +60,7 @@ use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::RemovalId;
+use crate::ops::rebuild_salvage::Salvage;
 use crate::ops::rebuild_start::{PublishedCopy, Start, check, is_its_own, mended};
 use crate::ops::rebuild_trash::TrashReading;
 use crate::ops::recover;
@@ -65,6 +68,7 @@ use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::scan::{self, ScanOptions, ScanReport};
 use crate::store::Base;
 
+pub use crate::ops::rebuild_salvage::RebuildSalvage;
 pub use crate::ops::rebuild_start::RefusedBackup;
 
 /// Where the rows of a rebuild come from, before the scan.
@@ -73,7 +77,8 @@ pub use crate::ops::rebuild_start::RefusedBackup;
 pub enum RebuildFrom {
     /// The damaged catalog itself if only its header is damaged; else the newest sound backup that
     /// is not dated in the future, or else the newest sound one; the published copy if it has
-    /// operations that this backup lacks. Without any, the disk alone.
+    /// operations that this backup lacks. Without any, the disk alone. What can be read of a damaged
+    /// catalog is added to it.
     #[default]
     Newest,
     /// The backup or published copy in this file, which must be sound and of this registry.
@@ -134,9 +139,11 @@ pub struct RebuildReport {
     /// not be read.
     pub copy_set_aside: Option<PathBuf>,
     /// Newer backups that are not sound, or their folder if it may not be read, a published copy that
-    /// is not to be used, and the old catalog if its header cannot be mended, or its log was not
-    /// read.
+    /// is not to be used, and the old catalog if nothing of it can be read.
     pub refused: Vec<RefusedBackup>,
+    /// What was read of the old catalog beside the backup; `None` if nothing was, or if it lacks
+    /// nothing.
+    pub salvaged: Option<RebuildSalvage>,
     /// Removals in the trash that the backup did not know: kept and restorable, or, if their purge
     /// had begun, being purged or purged.
     pub removals: Vec<RemovalId>,
@@ -208,6 +215,14 @@ impl Rebuilding<'_> {
         self.monitor.begin(Phase::Check, None);
         let found = catalog::damage_of(self.path, self.base.path());
         self.monitor.end();
+        // SQLite reads a log up to the damage, and takes it for whole.
+        let is_torn = matches!(found, Ok(None)) && catalog::has_torn_log(self.path);
+        let found = match is_torn {
+            true => Ok(Some(
+                "its log is, and has changes behind the damage".to_owned(),
+            )),
+            false => found,
+        };
         let is_damaged = match &found {
             Ok(found) => found.is_some(),
             Err(error) => error.is_damage(),
@@ -261,12 +276,18 @@ impl Rebuilding<'_> {
             }
         }
         let loses_copy = copy.is_lost_by(backup.as_ref())?;
-        self.monitor.end();
         // SQLite's log needs memory that all processes share, as only a local file system has.
         let wal = self.network.is_none();
+        let may_read = may_mend && mended.is_none();
+        let mut pieces = None;
         match &backup {
             Some(start) => {
                 replacing.stage_copy(&start.file, wal)?;
+                // Not to mix two registries: an id that cannot be read is none of this one.
+                let id = catalog::registry_of(replacing.staging());
+                if may_read && id.is_some() {
+                    pieces = self.pieces(id.as_deref(), Some(&start.file), &mut refused)?;
+                }
                 // Backups have the permissions of the catalog, and the published copy its own.
                 if start.file != start.backup.path {
                     replacing.take_permissions()?;
@@ -275,11 +296,16 @@ impl Rebuilding<'_> {
             None => {
                 // The id stays if anything still knows it: configuration and saved plans name it.
                 let new = || uuid::Uuid::new_v4().to_string();
-                let registry = self.registry.map(str::to_owned).or(known);
+                let mut registry = self.registry.map(str::to_owned).or(known);
+                if may_read {
+                    pieces = self.pieces(registry.as_deref(), None, &mut refused)?;
+                    registry = registry.or_else(|| Some(pieces.as_ref()?.registry.clone()));
+                }
                 let now = self.clock.now();
                 replacing.stage_new(&registry.unwrap_or_else(new), now, wal)?;
             }
         }
+        self.monitor.end();
         // The backup is copied: others may make new ones and drop it.
         drop((held, mended));
         let options = CatalogOptions {
@@ -297,6 +323,7 @@ impl Rebuilding<'_> {
             backup: backup.map(|start| start.backup),
             copy_set_aside: None,
             refused,
+            salvaged: None,
             removals: Vec::new(),
             undone: Vec::new(),
             purged: Vec::new(),
@@ -326,6 +353,15 @@ impl Rebuilding<'_> {
         report
             .problems
             .extend(recovery.problems.into_iter().filter(is_new));
+        if let Some(pieces) = pieces {
+            let salvage = Salvage {
+                base: self.base,
+                clock: self.clock,
+                catalog: &catalog,
+                monitor: self.monitor,
+            };
+            report.salvaged = Some(salvage.take(&pieces)?);
+        }
         // After recovery, because that may have put data back.
         self.compare(&catalog, &mut report)?;
         catalog.change(self.new_operation(), |change| {
@@ -352,6 +388,32 @@ impl Rebuilding<'_> {
 
     fn new_operation(&self) -> NewOperation<'static> {
         NewOperation::new(Action::Rebuild, self.clock.now())
+    }
+
+    /// What can be read of the damaged catalog, if it is of this registry, or of any if that is not
+    /// known. If nothing can, that is added to `refused`.
+    fn pieces(
+        &self,
+        registry: Option<&str>,
+        backup: Option<&Path>,
+        refused: &mut Vec<RefusedBackup>,
+    ) -> Result<Option<PiecesRead>, Error> {
+        let is_of_catalog = |refused: &RefusedBackup| refused.path == self.path;
+        match catalog::read_pieces(self.path, registry, backup, self.monitor)? {
+            Pieces::Read(pieces) => {
+                // What mending alone could not do with it.
+                refused.retain(|refused| !is_of_catalog(refused));
+                Ok(Some(pieces))
+            }
+            Pieces::Nothing => Ok(None),
+            Pieces::Refused(reason) => {
+                if !refused.iter().any(is_of_catalog) {
+                    let path = self.path.to_owned();
+                    refused.push(RefusedBackup { path, reason });
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The published copy, whatever the rebuild begins with: it may have to be kept.

@@ -106,6 +106,11 @@ const CALLS: &[(&str, &str)] = &[
     ("verify", "verify"),
     ("verify", "verify --repair"),
     ("rebuild", "rebuild --force"),
+    (
+        "",
+        "echo damage | dd of=.dalsegno/catalog.sqlite3 bs=4096 seek=5 conv=notrunc status=none",
+    ),
+    ("rebuild", "rebuild"),
     ("doctor", "doctor"),
     ("", "mkdir /data/other"),
     (

@@ -25,6 +25,7 @@ mod lies;
 #[path = "../common/lock.rs"]
 mod lock;
 mod others;
+mod pages;
 mod scene;
 #[path = "../child/strace.rs"]
 mod strace;

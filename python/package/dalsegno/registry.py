@@ -211,7 +211,8 @@ def rebuild(
     progress: Wanted = None,
 ) -> Rebuilt:
     """Make a new catalog of a base directory, if the old one is damaged or gone, from the newest
-    sound backup or published copy, the trash and the disk. The old one is renamed, never deleted; a
+    sound backup or published copy, the trash and the disk, and from what can be read of the damaged
+    one. The old one is renamed, never deleted; a
     published copy with operations that the new catalog lacks is kept under another name. Close
     every registry of this base directory first.
 

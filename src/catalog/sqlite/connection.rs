@@ -368,7 +368,7 @@ fn pragma(path: &Path, connection: &Connection, name: &str) -> Result<i64, Catal
 }
 
 /// Refuses files of other programs and of newer versions.
-fn check_header(path: &Path, connection: &Connection) -> Result<(), CatalogError> {
+pub(super) fn check_header(path: &Path, connection: &Connection) -> Result<(), CatalogError> {
     let application_id = pragma(path, connection, "application_id")?;
     if application_id != APPLICATION_ID {
         return Err(CatalogError::Foreign {

@@ -35,9 +35,9 @@ use crate::catalog::error::CatalogError;
 use crate::model::causes::with_causes;
 
 /// Bytes of the header.
-const HEADER: usize = 100;
+pub(super) const HEADER: usize = 100;
 /// Bytes of a page: every catalog has pages of SQLite's usual size.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 /// How often a copy is tried while the log is begun again.
 const TRIES: usize = 8;
 
@@ -146,7 +146,7 @@ pub fn mend_header(
 }
 
 /// Copies a catalog and its log; `None` if the log does not stay as it is for that long.
-fn copied(place: &Place) -> Result<Option<TempDir>, CatalogError> {
+pub(super) fn copied(place: &Place) -> Result<Option<TempDir>, CatalogError> {
     for _ in 0..TRIES {
         if !connection::has_wal(place) {
             return wal_copy::copy_alone(place).map(Some);
@@ -226,7 +226,7 @@ fn damaged_page(connection: &Connection) -> rusqlite::Result<Option<String>> {
 }
 
 /// Whether these bytes are the header of a catalog, as far as they are the same in all of them.
-fn is_header(found: &[u8; HEADER]) -> bool {
+pub(super) fn is_header(found: &[u8; HEADER]) -> bool {
     let made = header(0);
     let same = [0..18, 20..24, 68..72];
     same.into_iter()
@@ -235,7 +235,7 @@ fn is_header(found: &[u8; HEADER]) -> bool {
 
 /// The header of a catalog of this version with so many pages, none of which is free. See
 /// <https://sqlite.org/fileformat2.html#the_database_header>.
-fn header(pages: u32) -> [u8; HEADER] {
+pub(super) fn header(pages: u32) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     let number = |value: i64| u32::try_from(value).unwrap_or_default().to_be_bytes();
