@@ -10,7 +10,7 @@ use super::fail::Failure;
 use super::flags::{Format, Global, Output, Verbose};
 use super::interrupt;
 use super::progress::{self, Bar};
-use super::render::{Room, count, escape, folded_at, number, shell_word};
+use super::render::{Room, count, escape, folded_at, number, plain, shell_word};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::registry::Published;
@@ -165,7 +165,7 @@ impl Context {
     pub(super) fn folded_line(&mut self, text: &str, indent: usize) -> Result<(), Failure> {
         match self.room() {
             Room::Columns(columns) => self.line(&folded_at(text, columns, indent)),
-            Room::Pipe | Room::Wide => self.line(text),
+            Room::Pipe | Room::Wide => self.line(&plain(text)),
         }
     }
 

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::former::{Shown, last_removed, say_in_trash};
-use super::render::{Rows, escape, or_dash, size_text};
+use super::render::{Rows, escape, or_dash, size_text, unbroken};
 use super::subjects::{Named, Subjects};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, Origin};
@@ -56,7 +56,12 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
             }
             lines.extend(shown.lines(context));
             for (name, value) in lines {
-                context.folded_line(&format!("{name:<12}{}", escape(&value)), 12)?;
+                let value = match name {
+                    // Alone on its line, a name is in one piece.
+                    "path" | "container" | "array" | "dataset" | "run" => unbroken(&escape(&value)),
+                    _ => escape(&value),
+                };
+                context.folded_line(&format!("{name:<12}{value}"), 12)?;
             }
         }
     } else {

@@ -516,3 +516,102 @@ fn a_chosen_column_of_words_has_its_heading_in_every_form() {
         assert_eq!(wider(&text, columns.into()), Vec::<&str>::new(), "{text}");
     }
 }
+
+/// A run with a space in its name, and parameters in one long word.
+fn with_a_space() -> World {
+    let world = World::new();
+    for array in [
+        "1/crop1/prediction",
+        "2/crop1/prediction",
+        "2/crop1/output/threshold_of_38_letters_without_a_mark",
+    ] {
+        world.write_array(&format!("my run/validation.zarr/{array}"));
+        date(
+            &world,
+            &format!("my run/validation.zarr/{array}/.zarray"),
+            9,
+        );
+    }
+    world.transcript("init --here --quiet\nscan --measure --quiet");
+    world
+}
+
+#[test]
+fn numbers_keep_their_units_and_names_with_spaces_their_words() {
+    let world = with_a_space();
+    let output = "my run/validation.zarr/2/crop1/output/threshold_of_38_letters_without_a_mark";
+    world.transcript(&format!("rm '{output}' --trash --yes --quiet"));
+    let units = [
+        "B",
+        "KiB",
+        "MiB",
+        "GiB",
+        "TiB",
+        "file",
+        "files",
+        "artifact",
+        "artifacts",
+    ];
+    for columns in [50, 60, 80] {
+        for line in [
+            "history",
+            "doctor",
+            "gc --keep-last 1",
+            "gc --keep-last 1 --explain 'my run/validation.zarr/2/crop1/prediction'",
+            "rm --run 'my run' --dry-run",
+            "show 'my run/validation.zarr/2/crop1/prediction'",
+        ] {
+            let mut command = world.call(line);
+            let (text, _) = spoken(&mut command, columns, "", &[("NO_COLOR", "1")]);
+            assert_eq!(wider(&text, columns.into()), Vec::<&str>::new(), "{text}");
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let last = pair[0].split(' ').next_back().unwrap_or_default();
+                let first = pair[1].split_whitespace().next().unwrap_or_default();
+                let is_unit = units.contains(&first.trim_end_matches([',', ';', ')']));
+                let is_number = last.trim_start_matches('(').starts_with(char::is_numeric);
+                // There, each value is followed by a name.
+                let is_report = line == "doctor";
+                assert!(!(is_number && is_unit) || is_report, "{columns}: {text}");
+                assert!(!pair[0].ends_with("my"), "{columns}: {text}");
+            }
+            let is_history = line == "history" && columns > 50;
+            let whole = text.contains("threshold_of_38_letters_without_a_mark");
+            assert!(!is_history || whole, "{columns}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_size_stays_rather_than_text_that_is_hardly_legible() {
+    let world = World::new();
+    for array in [
+        "inputs/crop_a/raw",
+        "inputs/crop_a/gt",
+        "2000/crop_with_a_name/prediction",
+        "2000/crop_with_a_name/output/WatershedPostProcessorParameters(id=3, bias=0.75)",
+        "2000/crop_with_a_name/output/WatershedPostProcessorParameters(id=4, bias=0.75)",
+    ] {
+        world.write_array(&format!("distances_12/validation.zarr/{array}"));
+    }
+    world.transcript("init --here --quiet\nscan --measure --quiet");
+    for columns in 50..100 {
+        let text = on_terminal(&world, columns, "list", &[("NO_COLOR", "1")]);
+        let heading = text.lines().next().unwrap();
+        let column = |name: &str| heading.find(name).map(|at| heading[at..].to_owned());
+        // From a heading to the next one, with two spaces between them.
+        let width = column("PARAMETERS").map(|rest| match rest[10..].find(char::is_alphabetic) {
+            Some(next) => 10 + next - 2,
+            None => usize::MAX,
+        });
+        let is_legible = width.is_none_or(|width| width >= 12);
+        assert!(
+            heading.contains("SIZE") || is_legible,
+            "{columns}: {width:?}\n{text}"
+        );
+        assert!(
+            column("PARAMETERS").is_some() || heading.contains("SIZE"),
+            "{text}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::render::escape;
+use crate::cli::render::{Room, escape, folded_value, unbroken, whole_value};
 use crate::model::size::ByteCount;
 
 /// Width of a report, which is pasted into mails and bug reports.
@@ -25,8 +25,8 @@ pub(super) fn lines(
 ) -> Result<(), Failure> {
     match verdict.is_empty() {
         true => {
-            put(context, ALL_IS_WELL, "")?;
-            put(context, BY_THE_CATALOG, "")?;
+            put(context, "", ALL_IS_WELL)?;
+            put(context, "", BY_THE_CATALOG)?;
         }
         false => verdict
             .iter()
@@ -149,31 +149,26 @@ fn capital(name: &str) -> String {
     format!("{}{rest}", first.to_uppercase())
 }
 
-/// Writes a name and a value, the value wrapped over as many lines as it needs. A word that is
-/// longer than a line, such as a path, is not split, so that it can be copied.
+/// Writes a name and a value, in as many lines as it needs. In a file, a word that is longer than a
+/// line, such as a path, is not broken.
 fn put(context: &mut Context, name: &str, value: &str) -> Result<(), Failure> {
-    let value = escape(value);
-    let indent = if name.is_empty() { 2 } else { VALUES };
-    let mut line = format!("  {}", escape(name));
-    let mut column = indent;
-    for word in value.split([' ', '\n']) {
-        let fits = |from: usize| from + word.chars().count() <= WIDTH;
-        let here = column.max(line.chars().count() + 1);
-        if !line.trim().is_empty() && !fits(here) {
-            context.line(line.trim_end())?;
-            line.clear();
-            // A word too long for the column of values starts near the margin, to wrap as little as
-            // possible.
-            column = if fits(indent) { indent } else { 4 };
-        }
-        let here = match line.trim().is_empty() {
-            true => column,
-            false => column.max(line.chars().count() + 1),
+    let at = if name.is_empty() { 2 } else { VALUES };
+    let is_path = name.ends_with("path");
+    let mut name = match name {
+        "" => String::new(),
+        name => format!("  {}", escape(name)),
+    };
+    for line in escape(value).split('\n') {
+        let line = match is_path {
+            true => unbroken(line),
+            false => line.to_owned(),
         };
-        line.push_str(&" ".repeat(here.saturating_sub(line.chars().count())));
-        line.push_str(word);
-        // The next words follow this one; only the first is moved to the column of values.
-        column = 0;
+        let text = match context.room() {
+            Room::Columns(columns) => folded_value(&name, &line, at, columns.min(WIDTH)),
+            Room::Pipe | Room::Wide => whole_value(&name, &line, at, WIDTH),
+        };
+        context.line(&text)?;
+        name.clear();
     }
-    context.line(line.trim_end())
+    Ok(())
 }

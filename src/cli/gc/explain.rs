@@ -6,7 +6,7 @@ use super::plan::word;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
-use crate::cli::render::{self, escape};
+use crate::cli::render::{self, escape, unbroken};
 use crate::error::Error;
 use crate::ops::gc::GcRequest;
 use crate::registry::{Registry, Target};
@@ -46,7 +46,7 @@ pub(super) fn explain(
         return Ok(());
     }
     let mut lines = vec![
-        format!("{}", artifact.path().display()),
+        unbroken(&artifact.path().display().to_string()),
         format!("decision    {}", word(explanation.line.decision)),
     ];
     // The heading is for the first of them; the others are indented as far.

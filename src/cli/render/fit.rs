@@ -3,7 +3,8 @@
 //! These steps are taken until it fits: bars are left out; columns without a value on the page are
 //! left out; what all cells of a column of text have in common is folded; the last column, if it is
 //! prose, is wrapped over several lines; long cells of text are cut; columns are left out, the
-//! least important first, but those that tell rows apart stay as long as cells can be cut further.
+//! least important first, but those that tell rows apart stay as long as cells can be cut further
+//! and are legible; else the most important number stays in their place.
 //! Columns that the user named are left out last: their cells are cut shorter, and their headings.
 //! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
 //! words.
@@ -14,6 +15,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::fold::{cut_column, cut_end, fold_column};
 use super::heads::{Align, Heads};
+use super::lines::{broken, parts};
 
 /// Spaces between columns.
 pub(super) const GAP: usize = 2;
@@ -29,6 +31,9 @@ const GREATER: usize = 2;
 
 /// Text is not cut below this width while any column can be left out.
 const CLOSE: usize = 10;
+
+/// A number stays rather than text, besides the first of a row, that is cut below this width.
+const LEGIBLE: usize = 12;
 
 /// Text is not cut below this width.
 const SHORTEST: usize = 8;
@@ -76,7 +81,10 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     texts.sort_by_key(|&index| std::cmp::Reverse(page.widths[index]));
     for index in texts {
         if page.width() > limit {
-            fold_column(&mut page.rows, index);
+            // What is too wide is wider by so much.
+            let over = page.width() - limit;
+            let room = page.widths[index].saturating_sub(over);
+            fold_column(&mut page.rows, index, room);
             let widest = page.rows.iter().map(|row| row[index].width()).max();
             page.widths[index] = widest.unwrap_or(0).max(heading(index));
         }
@@ -97,7 +105,26 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     narrow(page, READABLE);
     page.leave_out_minor(heads, lesser, limit, no_news);
     narrow(page, CLOSE);
+    let before = page.shown.clone();
     page.leave_out_minor(heads, greater, limit, no_news);
+    narrow(page, CLOSE);
+    let lost = |index: &&usize| !page.shown.contains(*index) && align(**index) == Align::Right;
+    if before.iter().any(|index| lost(&index)) {
+        // In its place goes what is hardly legible even without it.
+        let texts = page.shown.iter().copied().filter(|&index| is_text(index));
+        let is_cut = |index: &usize| page.widths[*index] < LEGIBLE.min(whole[*index]);
+        let cut = texts.clone().skip(1).filter(is_cut);
+        // That without which most rows still differ.
+        let worth = |index: &usize| (page.distinct(heads, Some(*index)), whole[*index]);
+        if let Some(cut) = cut.max_by_key(worth) {
+            let others = before.into_iter().filter(|&index| index != cut).collect();
+            let shown = std::mem::replace(&mut page.shown, others);
+            narrow(page, CLOSE);
+            if page.width() > limit {
+                page.shown = shown;
+            }
+        }
+    }
     narrow(page, SHORTEST);
     page.leave_out_minor(heads, heads.minor, limit, |_, _| true);
     while page.width() > limit {
@@ -196,18 +223,16 @@ impl Page {
     /// Whether rows would look alike without a column. Minor numbers, such as sizes, say nothing of
     /// what a row is about.
     fn tells_apart(&self, heads: &Heads, index: usize) -> bool {
-        let says_what = |column: usize| {
-            let (name, align) = &heads.columns[column];
-            *align != Align::Right || !heads.minor.contains(&name.as_str())
-        };
-        let distinct = |without: Option<usize>| {
-            let shown = |&column: &usize| says_what(column) && Some(column) != without;
-            let columns: Vec<usize> = self.shown.iter().copied().filter(shown).collect();
-            let cells = |row: &Vec<String>| columns.iter().map(|&at| row[at].clone()).collect();
-            let rows: BTreeSet<Vec<String>> = self.rows.iter().map(cells).collect();
-            rows.len()
-        };
-        says_what(index) && distinct(Some(index)) < distinct(None)
+        says_what(heads, index) && self.distinct(heads, Some(index)) < self.distinct(heads, None)
+    }
+
+    /// How many rows differ, without a column, in what they are about.
+    fn distinct(&self, heads: &Heads, without: Option<usize>) -> usize {
+        let shown = |&column: &usize| says_what(heads, column) && Some(column) != without;
+        let columns: Vec<usize> = self.shown.iter().copied().filter(shown).collect();
+        let cells = |row: &Vec<String>| columns.iter().map(|&at| row[at].clone()).collect();
+        let rows: BTreeSet<Vec<String>> = self.rows.iter().map(cells).collect();
+        rows.len()
     }
 
     /// Takes columns of the terminal from the widest of those that may be narrower, until the page
@@ -227,6 +252,12 @@ impl Page {
     }
 }
 
+/// Whether a column says what a row is about: no minor number does.
+fn says_what(heads: &Heads, column: usize) -> bool {
+    let (name, align) = &heads.columns[column];
+    *align != Align::Right || !heads.minor.contains(&name.as_str())
+}
+
 /// Takes the last column, if it is prose, out of a page that is too wide, to wrap it.
 fn wrap_last(page: &mut Page, heads: &Heads, limit: usize) {
     // With no other column, there would be no row to wrap it beside.
@@ -242,7 +273,9 @@ fn wrap_last(page: &mut Page, heads: &Heads, limit: usize) {
     }
     page.shown.pop();
     let left = limit.saturating_sub(page.width() + GAP);
-    let beside = left >= SENTENCE;
+    let widest = page.rows.iter().map(|row| widest_part(&row[last])).max();
+    // Below its row, a long name has room in one piece.
+    let beside = left >= SENTENCE && left >= widest.unwrap_or(0).min(limit.saturating_sub(INDENT));
     page.prose = Some(Prose {
         index: last,
         beside,
@@ -261,22 +294,50 @@ pub(super) fn total(shown: &[usize], widths: &[usize]) -> usize {
 }
 
 /// Text in lines of at most this width, broken between words. A word that is longer is broken after
-/// a `/` or a `,`; what is longer still is not broken.
+/// a `/` or a `,`, and what is longer still anywhere.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in parts(text).into_iter().filter(|part| !part.is_empty()) {
         let mut gap = " ";
-        let may_break = |c: char| ['/', ','].contains(&c) && word.width() > width;
-        for part in word.split_inclusive(may_break) {
+        let pieces: Vec<&str> = match word.width() > width {
+            true => broken(word).collect(),
+            false => vec![word],
+        };
+        for mut piece in pieces {
             match lines.last_mut() {
-                Some(line) if line.width() + gap.len() + part.width() <= width => {
+                Some(line) if line.width() + gap.len() + piece.trim_end().width() <= width => {
                     line.push_str(gap);
-                    line.push_str(part);
+                    line.push_str(piece);
                 }
-                _ => lines.push(part.to_owned()),
+                _ => {
+                    while piece.trim_end().width() > width {
+                        let (line, rest) = split_at_width(piece, width);
+                        lines.push(line.to_owned());
+                        piece = rest;
+                    }
+                    lines.push(piece.to_owned());
+                }
             }
             gap = "";
         }
     }
     lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// The part of a text that has room, at least one character, and the rest.
+fn split_at_width(text: &str, width: usize) -> (&str, &str) {
+    let fits = |end: usize| text[..end].width() <= width;
+    let mut ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let first = ends.next().unwrap_or(0);
+    let end = ends.take_while(|&end| fits(end)).last().unwrap_or(first);
+    text.split_at(end)
+}
+
+/// Columns of the widest part of a text that [`wrap`] breaks nowhere if it has room.
+fn widest_part(text: &str) -> usize {
+    let words = text.split(' ').flat_map(broken);
+    words.map(|part| part.trim_end().width()).max().unwrap_or(0)
 }

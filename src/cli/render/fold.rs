@@ -12,14 +12,23 @@ const ELLIPSIS: char = '…';
 
 /// Folds what cells that begin with the same word have in common at their beginning and end: of
 /// `WatershedParameters(id=3, size=10)` and `WatershedParameters(id=4, size=10)` it leaves
-/// `Watershed…(id=3…)` and `Watershed…(id=4…)`.
-pub(super) fn fold_column(rows: &mut [Vec<String>], index: usize) {
+/// `Watershed…(id=3…)` and `Watershed…(id=4…)`. Of a common beginning as many words stay as a cell of
+/// this width has room for. Cells that have room stay whole.
+pub(super) fn fold_column(rows: &mut [Vec<String>], index: usize, width: usize) {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     for family in families(rows, index) {
-        let cells = family.iter().map(|&row| rows[row][index].as_str());
-        if let Some(folds) = Folds::of(&cells.collect()) {
-            for row in family {
-                rows[row][index] = folds.fold(&rows[row][index]);
-            }
+        let cells: Vec<&str> = family
+            .iter()
+            .map(|&row| rows[row][index].as_str())
+            .collect();
+        let folds = Folds::of(&cells.iter().copied().collect());
+        let folded = folds.map(|folds| folds.all(&cells, width));
+        // Another family may begin with other words and fold to the same.
+        let folded = folded.filter(|folded| folded.iter().all(|cell| !taken.contains(cell)));
+        let folded = folded.unwrap_or_else(|| cells.iter().map(|&cell| cell.to_owned()).collect());
+        for (row, cell) in family.into_iter().zip(folded) {
+            taken.insert(cell.clone());
+            rows[row][index] = cell;
         }
     }
 }
@@ -81,11 +90,40 @@ impl Folds {
         ))
     }
 
-    fn fold(&self, cell: &str) -> String {
-        let middle = self.middle(cell);
-        let (prefix, suffix) = (fold_prefix(&self.prefix), fold_suffix(&self.suffix));
-        format!("{prefix}{middle}{suffix}")
+    /// All cells folded, none wider than this if that can be.
+    fn all(&self, cells: &[&str], width: usize) -> Vec<String> {
+        let widest = cells.iter().map(|cell| self.middle(cell).width()).max();
+        let room = width.saturating_sub(widest.unwrap_or(0));
+        let short = (fold_prefix(&self.prefix, 0), fold_suffix(&self.suffix));
+        let prefixes = word_ends(&self.prefix).into_iter();
+        let prefixes = prefixes.map(|end| fold_prefix(&self.prefix, end));
+        let longer = prefixes.chain([short.0.clone()]).flat_map(|prefix| {
+            let suffixes = [short.1.clone(), self.suffix.clone()];
+            suffixes.map(|suffix| (prefix.clone(), suffix))
+        });
+        // What has room is not left out.
+        let wide = |(prefix, suffix): &(String, String)| prefix.width() + suffix.width();
+        let fitting = longer.filter(|ends| wide(ends) <= room).max_by_key(wide);
+        let (prefix, suffix) = fitting.unwrap_or(short);
+        let fold = |cell: &&str| match cell.width() <= width {
+            true => (*cell).to_owned(),
+            false => format!("{prefix}{}{suffix}", self.middle(cell)),
+        };
+        cells.iter().map(fold).collect()
     }
+}
+
+/// Where the words of a text end that are more than its first one.
+fn word_ends(text: &str) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut before = None;
+    for (at, character) in text.char_indices() {
+        if before.is_some_and(of_word) && !of_word(character) {
+            ends.push(at);
+        }
+        before = Some(character);
+    }
+    ends
 }
 
 /// Number of characters that both begin with.
@@ -117,8 +155,9 @@ fn whole_words<'a, C: Iterator<Item = char>>(
     length
 }
 
-/// The first word of a common beginning, and what directly precedes the part that differs.
-fn fold_prefix(prefix: &str) -> String {
+/// The first word of a common beginning, or more of it up to this byte, and what directly precedes
+/// the part that differs.
+fn fold_prefix(prefix: &str, least: usize) -> String {
     let mut humps = 0;
     let head: String = prefix
         .chars()
@@ -129,6 +168,10 @@ fn fold_prefix(prefix: &str) -> String {
         })
         .take(LONGEST)
         .collect();
+    let head = match least > head.len() {
+        true => &prefix[..least],
+        false => &head,
+    };
     // From the last mark but those at the very end: `(id=` or `/crop1/`.
     let inner = prefix.trim_end_matches(|c: char| !of_word(c));
     let mark = inner.rfind(|c: char| "(,;:/[{ ".contains(c));
@@ -173,7 +216,11 @@ pub(super) fn cut_column(rows: &mut [Vec<String>], index: usize, width: usize) {
         }
         let folds = Folds::of(&cells.iter().copied().collect());
         let middle = |cell| folds.as_ref().map_or("", |folds| folds.middle(cell));
-        let bare = |cell: &&str| folds.as_ref().map(|folds| folds.bare(cell));
+        let bare = |cell: &&str| match cell.width() <= width {
+            // What has room stays whole.
+            true => folds.as_ref().map(|_| (*cell).to_owned()),
+            false => folds.as_ref().map(|folds| folds.bare(cell)),
+        };
         let whole: Vec<String> = cells.iter().map(|&cell| cell.to_owned()).collect();
         let bare: Option<Vec<String>> = cells.iter().map(bare).collect();
         let ways = bare.iter().chain([&whole]).flat_map(|texts| {
@@ -275,7 +322,7 @@ mod tests {
     fn folded(cells: &[&str]) -> Vec<String> {
         let mut rows: Vec<Vec<String>> =
             cells.iter().map(|cell| vec![(*cell).to_owned()]).collect();
-        fold_column(&mut rows, 0);
+        fold_column(&mut rows, 0, 0);
         rows.concat()
     }
 
@@ -359,6 +406,36 @@ mod tests {
             let after: BTreeSet<String> = folded(&texts).into_iter().collect();
             assert_eq!(after.len(), distinct.len(), "{texts:?}: {after:?}");
         }
+    }
+
+    #[test]
+    fn what_has_room_is_not_folded() {
+        let paths = [
+            "mito/validation.zarr/1000/crop1/raw",
+            "mito/validation.zarr/1000/crop1/gt",
+        ];
+        let folded = |width| {
+            let mut rows = paths.map(|cell| vec![cell.to_owned()]);
+            fold_column(&mut rows, 0, width);
+            rows.concat()
+        };
+        assert_eq!(folded(15), ["mito…/crop1/raw", "mito…/crop1/gt"]);
+        let more = "mito/validation.zarr…/crop1/raw";
+        assert_eq!(folded(more.width())[0], more);
+        assert_eq!(folded(more.width() - 1)[0], "mito…/crop1/raw");
+        assert_eq!(folded(paths[0].len()), paths);
+    }
+
+    #[test]
+    fn families_never_fold_to_the_same() {
+        let cells = [
+            "WatershedPost(id=1, context=(32, 32), bias=0.5)",
+            "WatershedPost(id=2, context=(32, 32), bias=0.5)",
+            "WatershedPrior(id=1, context=(32, 32), bias=0.5)",
+            "WatershedPrior(id=2, context=(32, 32), bias=0.5)",
+        ];
+        let folded: BTreeSet<String> = folded(&cells).into_iter().collect();
+        assert_eq!(folded.len(), cells.len(), "{folded:?}");
     }
 
     #[test]

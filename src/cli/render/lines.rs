@@ -1,12 +1,13 @@
 //! Text in lines that are no wider than a terminal, which breaks lines in the middle of words.
 //!
-//! Lines are broken between words, and a word that is wider than a line behind a `/` or a `,`. A
-//! command to type stays on one line if a line has room for it. A longer one is broken between its
+//! Lines are broken between words, and a word that is wider than a line behind a `/` or a `,`. What
+//! is in quotes stays together, and so does a number with its unit. A command to type stays on one line if a line has room for it. A longer one is broken between its
 //! words, with a backslash: what is copied is the same command.
 
 use unicode_width::UnicodeWidthChar;
 
 use super::fit::INDENT;
+use crate::model::shell::shell_word;
 
 /// Programs that messages say to type.
 const PROGRAMS: [&str; 9] = [
@@ -15,6 +16,27 @@ const PROGRAMS: [&str; 9] = [
 
 /// What is at the end of a line behind which a command goes on.
 const CONTINUED: &str = " \\";
+
+/// Stands for a space at which no line is broken. No text has this character.
+const UNBROKEN: char = '\u{fdd0}';
+
+/// A name, such as a path, that is not broken at its spaces. Only for lines that are folded.
+pub(in crate::cli) fn unbroken(name: &str) -> String {
+    name.replace(' ', &UNBROKEN.to_string())
+}
+
+/// The same text without the marks of [`unbroken`].
+pub(in crate::cli) fn plain(text: &str) -> String {
+    text.replace(UNBROKEN, " ")
+}
+
+/// A path in a sentence: in quotes if it has a space, so that its end is seen.
+pub(in crate::cli) fn in_sentence(path: &str) -> String {
+    match path.contains(' ') {
+        true => shell_word(path),
+        false => path.to_owned(),
+    }
+}
 
 /// Text in lines of at most this width; those that go on are indented.
 pub(in crate::cli) fn folded(text: &str, width: usize) -> String {
@@ -27,7 +49,76 @@ pub(in crate::cli) fn folded(text: &str, width: usize) -> String {
 
 /// A line of a name and its value, in lines of at most this width; the value goes on below itself.
 pub(in crate::cli) fn folded_at(line: &str, width: usize, indent: usize) -> String {
-    fold(line, width, indent)
+    plain(&fold(line, width, indent))
+}
+
+/// A name and its value at a column, in lines of at most this width. A value with a word too wide
+/// for its column goes on near the margin, so that what can be copied is in one piece.
+pub(in crate::cli) fn folded_value(name: &str, value: &str, at: usize, width: usize) -> String {
+    plain(fold_value(name, value, at, width, true).trim_end())
+}
+
+/// The same, but a word that is wider than a line is not broken.
+pub(in crate::cli) fn whole_value(name: &str, value: &str, at: usize, width: usize) -> String {
+    plain(fold_value(name, value, at, width, false).trim_end())
+}
+
+fn fold_value(name: &str, value: &str, at: usize, width: usize, breaks: bool) -> String {
+    let widest = parts(value).into_iter().map(columns).max();
+    let indent = match at + widest.unwrap_or(0) <= width && at * 2 <= width {
+        true => at,
+        false => INDENT.min(at),
+    };
+    let least = usize::from(!name.is_empty() && !value.is_empty());
+    let gap = at.saturating_sub(columns(name)).max(least);
+    fold_words(&format!("{name}{:gap$}{value}", ""), width, indent, breaks)
+}
+
+/// The parts of a text between which lines are broken: its words. What is in quotes is one part, and
+/// a number with the word behind it.
+pub(super) fn parts(text: &str) -> Vec<&str> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for word in text.split(' ') {
+        starts.push((at, word));
+        at += word.len() + 1;
+    }
+    let mut parts = Vec::new();
+    let mut next = 0;
+    while let Some(&(start, word)) = starts.get(next) {
+        let last = match (closes(&starts[next..]), starts.get(next + 1)) {
+            (Some(more), _) => next + more,
+            (None, Some((_, unit))) if is_number(word) && unit.starts_with(char::is_alphabetic) => {
+                next + 1
+            }
+            _ => next,
+        };
+        let (end, word) = starts[last];
+        parts.push(&text[start..end + word.len()]);
+        next = last + 1;
+    }
+    parts
+}
+
+/// How many words after the first one the quotes close that the first one opens.
+fn closes(words: &[(usize, &str)]) -> Option<usize> {
+    let first = words.first()?.1.trim_start_matches(['(', '[']);
+    let quote = first.chars().next().filter(|c| ['\'', '"'].contains(c))?;
+    words.iter().position(|(at, word)| {
+        let end = word.trim_end_matches(['.', ',', ';', ':', '?', '!', ')', ']']);
+        let is_opening = *at == words[0].0 && end.trim_start_matches(['(', '[']).len() == 1;
+        // `'\''` is a quote within quotes.
+        let is_inside = end.ends_with("'\\''");
+        end.ends_with(quote) && !is_opening && !is_inside
+    })
+}
+
+fn is_number(word: &str) -> bool {
+    let word = word.trim_start_matches('(');
+    let is_digit = |c: char| c.is_ascii_digit();
+    word.starts_with(is_digit)
+        && word.ends_with(is_digit)
+        && word.chars().all(|c| is_digit(c) || [',', '.'].contains(&c))
 }
 
 /// What is not broken as long as a line has room for it.
@@ -38,6 +129,11 @@ enum Unit {
 }
 
 fn fold(line: &str, width: usize, indent: usize) -> String {
+    fold_words(line, width, indent, true)
+}
+
+/// Folds a line; `breaks` says whether a word that is wider than a line is broken.
+fn fold_words(line: &str, width: usize, indent: usize, breaks: bool) -> String {
     // On a terminal that narrow, an indent would leave no room.
     let indent = if indent * 2 > width { 0 } else { indent };
     if columns(line) <= width || width == 0 {
@@ -50,6 +146,7 @@ fn fold(line: &str, width: usize, indent: usize) -> String {
         is_begun: false,
         width,
         indent,
+        breaks,
     };
     for (gap, unit) in units(&line[start..]) {
         match unit {
@@ -73,6 +170,8 @@ struct Folds {
     is_begun: bool,
     width: usize,
     indent: usize,
+    /// Whether a word that is wider than a line is broken.
+    breaks: bool,
 }
 
 impl Folds {
@@ -91,6 +190,7 @@ impl Folds {
 
     fn end_line(&mut self, end: &str) {
         if self.is_begun {
+            self.text.truncate(self.text.trim_end_matches(' ').len());
             self.text.push_str(end);
             self.text.push('\n');
             self.text.push_str(&" ".repeat(self.indent));
@@ -107,10 +207,13 @@ impl Folds {
             self.end_line("");
             return self.push("", word);
         }
-        // Wider than a line.
-        for (number, part) in word.split_inclusive(['/', ',']).enumerate() {
+        let pieces: Vec<&str> = match self.breaks {
+            true => broken(word).collect(),
+            false => vec![word],
+        };
+        for (number, part) in pieces.into_iter().enumerate() {
             let gap = if number == 0 { gap } else { "" };
-            if !self.has_room(gap, columns(part)) {
+            if !self.has_room(gap, columns(part.trim_end())) {
                 self.end_line("");
             }
             self.push(gap, part);
@@ -137,6 +240,22 @@ impl Folds {
     }
 }
 
+/// The parts of a word that is wider than a line: behind a `/` or a `,`, or of a quoted sentence
+/// behind its words.
+pub(super) fn broken(word: &str) -> impl Iterator<Item = &str> {
+    let marks = match word.contains('/') {
+        true => ['/', ','],
+        false => [' ', ','],
+    };
+    // The first `/` of a path is no end.
+    let start = word.len() - word.trim_start_matches(['(', '\'', '"', '/']).len();
+    let first = word[start..]
+        .find(marks)
+        .map_or(word.len(), |at| start + at + 1);
+    let (first, rest) = word.split_at(first);
+    std::iter::once(first).chain(rest.split_inclusive(marks))
+}
+
 /// The words of a line, each with the spaces before it.
 fn units(line: &str) -> Vec<(String, Unit)> {
     let mut units: Vec<(String, Unit)> = Vec::new();
@@ -144,17 +263,21 @@ fn units(line: &str) -> Vec<(String, Unit)> {
     let mut before = "";
     // The words of a command that goes on.
     let mut command: Option<Vec<String>> = None;
-    let mut words = line.split(' ').peekable();
+    let mut words = parts(line).into_iter().peekable();
     while let Some(word) = words.next() {
         if word.is_empty() {
-            gap.push(' ');
+            // Those in a command are between its words.
+            if command.is_none() {
+                gap.push(' ');
+            }
             continue;
         }
         let follows = before.ends_with(':') || before == "&&";
         let mut word = word.to_owned();
         if command.is_some() || (follows && PROGRAMS.contains(&word.as_str())) {
             // A quoted word may have spaces.
-            while word.matches('\'').count() % 2 == 1
+            let quotes = |word: &str| word.matches('\'').count() - word.matches("\\'").count();
+            while quotes(&word) % 2 == 1
                 && let Some(next) = words.next()
             {
                 word.push(' ');
@@ -206,6 +329,9 @@ fn units(line: &str) -> Vec<(String, Unit)> {
             _ => "",
         };
     }
+    // Spaces follow it.
+    let rest = command.take();
+    units.extend(rest.map(|words| (std::mem::take(&mut gap), Unit::Command(words))));
     units
 }
 
@@ -237,8 +363,8 @@ mod tests {
             "Remove it all?\n    [y/N] "
         );
         assert_eq!(
-            folded("would keep   21 artifacts, 1 MiB in 3 files", 24),
-            "would keep   21\n    artifacts, 1 MiB in\n    3 files"
+            folded("would keep   21 artifacts, 1 MiB in 3 files", 26),
+            "would keep   21 artifacts,\n    1 MiB in 3 files"
         );
         assert_eq!(
             folded(
@@ -259,6 +385,51 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_their_units_and_quoted_names_stay_together() {
+        assert_eq!(
+            parts("(3 GiB in 1,024 files), \"a b\"; '/c d/e'? it's 4, 5"),
+            [
+                "(3 GiB",
+                "in",
+                "1,024 files),",
+                "\"a b\";",
+                "'/c d/e'?",
+                "it's",
+                "4,",
+                "5"
+            ]
+        );
+        assert_eq!(
+            parts(r"rm 'it'\''s here' now"),
+            ["rm", r"'it'\''s here'", "now"]
+        );
+        assert_eq!(parts("\"never closed here"), ["\"never", "closed", "here"]);
+        assert_eq!(
+            folded("would keep 21 artifacts of 3 GiB", 16),
+            "would keep\n    21 artifacts\n    of 3 GiB"
+        );
+        assert_eq!(
+            folded("no run \"of two words\" here", 20),
+            "no run\n    \"of two words\"\n    here"
+        );
+        let path = unbroken("/data/my runs/x");
+        assert_eq!(
+            folded_value("  path", &path, 8, 20),
+            "  path\n    /data/my runs/x",
+            "a path in one piece"
+        );
+        assert_eq!(folded_value("  path", "a b c", 8, 10), "  path  a\n    b c");
+        assert_eq!(
+            folded_value("  x", "/data/of/runs", 8, 12),
+            "  x\n    /data/\n    of/runs"
+        );
+        assert_eq!(
+            whole_value("  x", "/data/of/runs", 8, 12),
+            "  x\n    /data/of/runs"
+        );
+    }
+
+    #[test]
     fn a_command_stays_whole_or_is_broken_such_that_it_can_be_copied() {
         assert_eq!(
             folded(
@@ -274,6 +445,10 @@ mod tests {
             ),
             "take it back:\n    rm -r '/a dir/.dalsegno' && \\\n    dalsegno --base \\\n    \
              /a/very/long/path/x init"
+        );
+        assert_eq!(
+            folded("seen by: dalsegno verify ", 20),
+            "seen by:\n    dalsegno verify "
         );
         // No line is wider, but for words of commands.
         let text = "warning: run \"x\" is gone; if it was renamed by hand: dalsegno verify --repair, \

@@ -339,8 +339,8 @@ mod tests {
             render(Some(47)),
             "RUN         SIZE\n\
             affinities   1 B\n\
-            \x20   no rule keeps it: 3rd newest of 4\n\
-            \x20   iterations\n\
+            \x20   no rule keeps it: 3rd newest of\n\
+            \x20   4 iterations\n\
             b            2 B\n"
         );
         assert_eq!(
@@ -348,6 +348,31 @@ mod tests {
             Some("RUN        SIZE"),
             "then names lose their middle"
         );
+    }
+
+    #[test]
+    fn no_line_of_a_sentence_is_wider_than_the_terminal() {
+        const WHAT: &[Column] = &[
+            Column("OP", Align::Right),
+            Column("WHEN", Align::Left),
+            Column("WHAT", Align::Prose),
+        ];
+        let long = "mito/validation.zarr/1000/watershed_of_38_letters_without_any_mark_0";
+        for width in 12..100 {
+            let mut out = Vec::new();
+            let mut table = Table::new(Heads::new(WHAT, &[]), false, Room::Columns(width));
+            let row = ["12", "2026-11-20 08:00", long];
+            table
+                .push(row.map(str::to_owned).to_vec(), &mut out)
+                .unwrap();
+            table.finish(&mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            for line in text.lines() {
+                assert!(line.width() <= width, "{width}: {line}");
+            }
+            let whole = "watershed_of_38_letters_without_any_mark_0";
+            assert!(width < 46 || text.contains(whole), "{width}: {text}");
+        }
     }
 
     #[test]
@@ -398,5 +423,15 @@ mod tests {
             ["of run/", "validation.zarr/", "1000/raw and 3 more"]
         );
         assert_eq!(wrap("a/b c/d", 4), ["a/b", "c/d"]);
+        assert_eq!(
+            wrap("of 3 GiB in 2 files", 8),
+            ["of 3 GiB", "in", "2 files"]
+        );
+        assert_eq!(
+            wrap("at '/a b/c' here", 9),
+            ["at", "'/a b/c'", "here"],
+            "a quoted path in one piece"
+        );
+        assert_eq!(wrap("a threshold_127", 6), ["a", "thresh", "old_12", "7"]);
     }
 }
