@@ -157,7 +157,10 @@ impl World {
     }
 
     /// Everything below the base directory with what is in it; SQLite's index of a WAL and an
-    /// empty WAL, which reading alone makes, and the files of locks are left out.
+    /// empty WAL, which reading alone makes, and the files of locks are left out. In place of the
+    /// bytes of a catalog are its rows, without the file that the metadata of an array was last
+    /// read from: any look notes that as soon as the file is some seconds old, and a slow machine
+    /// lets it be.
     pub(crate) fn tree(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut tree = Vec::new();
         let mut folders = vec![self.base.clone()];
@@ -177,7 +180,11 @@ impl World {
                     let target = fs::read_link(&path).unwrap();
                     tree.push((path, target.into_os_string().into_encoded_bytes()));
                 } else {
-                    let content = fs::read(&path).unwrap();
+                    let content = match name.ends_with("catalog.sqlite3") {
+                        true => rows(&path),
+                        false => None,
+                    };
+                    let content = content.unwrap_or_else(|| fs::read(&path).unwrap());
                     tree.push((path, content));
                 }
             }
@@ -190,6 +197,64 @@ impl World {
     pub(crate) fn catalog(&self) -> PathBuf {
         self.base.join(".dalsegno/catalog.sqlite3")
     }
+}
+
+/// The tables of a catalog as text, without what any look may note; `None` if it cannot be read.
+fn rows(catalog: &Path) -> Option<Vec<u8>> {
+    // A copy, because SQLite makes files beside what it opens.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("catalog.sqlite3");
+    fs::copy(catalog, &copy).ok()?;
+    let log = catalog.with_file_name("catalog.sqlite3-wal");
+    if log.exists() {
+        fs::copy(log, folder.path().join("catalog.sqlite3-wal")).ok()?;
+    }
+    let catalog = rusqlite::Connection::open(copy).ok()?;
+    let texts = |sql: &str| -> Option<Vec<Vec<String>>> {
+        let mut statement = catalog.prepare(sql).ok()?;
+        let names: Vec<String> = statement
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let kept = |name: &str| !["metadata_file", "counted"].contains(&name);
+        let mut found = statement.query([]).ok()?;
+        let mut texts = vec![names.clone()];
+        while let Some(row) = found.next().ok()? {
+            let cells = names.iter().enumerate().filter(|(_, name)| kept(name));
+            let cells = cells.map(|(at, _)| format!("{:?}", row.get_ref(at).unwrap()));
+            texts.push(cells.collect());
+        }
+        Some(texts)
+    };
+    let mut all = texts("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    for pragma in ["application_id", "user_version"] {
+        all.extend(texts(&format!("PRAGMA {pragma}"))?);
+    }
+    let mut statement = catalog
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .ok()?;
+    let tables = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .ok()?;
+    for table in tables {
+        all.extend(texts(&format!("SELECT * FROM \"{}\"", table.ok()?))?);
+    }
+    Some(format!("{all:#?}").into_bytes())
+}
+
+#[test]
+fn a_tree_is_the_same_after_what_any_look_notes() {
+    let world = World::scanned();
+    let before = world.tree();
+    let change = |sql: &str| {
+        let catalog = rusqlite::Connection::open(world.catalog()).unwrap();
+        assert!(catalog.execute(sql, []).unwrap() > 0, "{sql}");
+    };
+    change("UPDATE artifact SET metadata_file = 7, counted = 8");
+    assert!(world.tree() == before);
+    change("UPDATE artifact SET bytes = 7");
+    assert!(world.tree() != before);
 }
 
 /// Splits a line as a shell does; only single quotes are known.
