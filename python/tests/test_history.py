@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -138,3 +139,19 @@ def test_history_is_asked_for_by_path(registry: Registry, base: Path) -> None:
         registry.history(path="/etc/passwd")
     with pytest.raises(TypeError, match="a number says no path"):
         registry.history(path=first.id)
+
+
+def test_a_pin_shows_how_many_artifacts_it_was_put_on(registry: Registry) -> None:
+    first, _ = written(registry)
+    registry.pin("one", first, reason="plots")
+    registry.pin("whole", run="r", reason="plots")
+    registry.score("r", 1, voi=0.5)
+
+    def cells(action: str) -> list[str]:
+        table = repr(registry.history(action=action)).splitlines()
+        rows = [re.split(r"\s{2,}", line.strip()) for line in table if f" {action} " in line]
+        return [row[3] for row in rows]
+
+    assert cells("pin") == ["-", "1"]
+    assert cells("score") == ["-"]
+    assert [done.artifacts for done in registry.history(action="pin")] == [0, 0]

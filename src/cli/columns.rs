@@ -16,7 +16,7 @@ use crate::model::name::RunName;
 use crate::model::nearest::nearest;
 use crate::model::order::Order;
 use crate::model::score::Score;
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
 use crate::registry::Registry;
 
 /// A row of a listing whose columns can be chosen.
@@ -56,11 +56,20 @@ pub(super) trait Listed: Record {
     /// Reads the scores that rows do not have themselves.
     fn scores(registry: &Registry, filter: &Filter, metrics: &[String]) -> Result<Scores, Failure>;
 
+    /// Help of `--min-size`.
+    const MIN_SIZE: &'static str;
+
+    /// A filter of what has rows of at least a size, as far as a filter can tell.
+    fn of_size(filter: Filter, least: Option<ByteCount>) -> Filter;
+
+    /// Whether it is of at least a size, of what [`Listed::of_size`] leaves.
+    fn is_of_size(&self, least: ByteCount) -> bool;
+
     /// Adds it to the total of a listing.
     fn add_to(&self, total: &mut Total);
 
-    /// How many rows a selection has.
-    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64>;
+    /// How many rows of at least a size a selection has.
+    fn count(registry: &Registry, filter: &Filter, least: Option<ByteCount>) -> LibraryResult<u64>;
 
     /// Passes the rows of a selection to `each`, until it breaks.
     fn each(
@@ -129,6 +138,22 @@ pub(super) fn column<R: Listed>(text: &str) -> Result<Chosen, String> {
         let names = names.collect::<Vec<_>>().join(", ");
         format!("there is no such column{advice}; columns are {AGE}, {SCORE}METRIC, {names}")
     })
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone)]
+pub(super) struct Sorted<K> {
+    pub(super) key: K,
+    /// The column of the score, if it is one.
+    pub(super) score: Option<Chosen>,
+}
+
+/// Parses what rows are sorted by.
+pub(super) fn sorted<R: Listed>(text: &str) -> Result<Sorted<R::Key>, String> {
+    let key = sort_key::<R>(text)?;
+    let score = plain_name(text).starts_with(SCORE);
+    let score = score.then(|| column::<R>(text)).transpose()?;
+    Ok(Sorted { key, score })
 }
 
 /// Parses the name of what rows are sorted by.
@@ -230,10 +255,13 @@ impl Chosen {
     }
 }
 
-/// Rows with the columns of a call, or with the usual ones if it chooses none.
+/// Rows with the columns of a call, or with the usual ones if it chooses none, and the score by which
+/// these are sorted.
 pub(super) struct ChosenRows<'a> {
     rows: Rows<'a>,
     columns: &'a [Chosen],
+    /// Beside the usual columns.
+    score: Option<&'a Chosen>,
     scores: Scores,
     now: Timestamp,
 }
@@ -242,9 +270,23 @@ impl<'a> ChosenRows<'a> {
     pub(super) fn new<R: Listed>(
         context: &'a mut Context,
         format: Format,
-        columns: &'a [Chosen],
+        (columns, score): (&'a [Chosen], Option<&'a Chosen>),
         scores: Scores,
     ) -> Result<Self, Failure> {
+        if let (Some(column), []) = (score, columns) {
+            let mut heads = Heads::new(R::COLUMNS, R::MINOR);
+            let head = (column.heading::<R>(), column.align::<R>());
+            heads.columns.insert(before_bars::<R>(), head);
+            let mut fields = R::FIELDS.to_vec();
+            fields.push(column.name::<R>());
+            return Ok(Self {
+                rows: Rows::with(context, format, R::NAME, heads, &fields)?,
+                columns,
+                score,
+                scores,
+                now: SystemClock.now(),
+            });
+        }
         let heads = columns
             .iter()
             .map(|column| (column.heading::<R>(), column.align::<R>()));
@@ -266,12 +308,27 @@ impl<'a> ChosenRows<'a> {
         Ok(Self {
             rows,
             columns,
+            score: None,
             scores,
             now: SystemClock.now(),
         })
     }
 
     pub(super) fn push<R: Listed>(&mut self, row: &R) -> Result<(), Failure> {
+        if let Some(Chosen::Score { metric, .. }) = self.score {
+            let score = row.score(&self.scores, metric);
+            let cells = || {
+                let mut cells = row.cells();
+                cells.insert(before_bars::<R>(), or_dash(score));
+                cells
+            };
+            let fields = || {
+                let mut fields = row.fields();
+                fields.push(or_empty(score));
+                fields
+            };
+            return self.rows.write(row, cells, fields);
+        }
         if self.columns.is_empty() {
             return self.rows.push(row);
         }
@@ -303,6 +360,12 @@ impl<'a> ChosenRows<'a> {
     pub(super) fn finish(self, nothing: &str) -> Result<u64, Failure> {
         self.rows.finish(nothing)
     }
+}
+
+/// Where a column is added to those of a table: before its bars, which a narrow terminal loses.
+fn before_bars<R: Record>() -> usize {
+    let bar = R::COLUMNS.iter().position(|column| column.1 == Align::Bar);
+    bar.unwrap_or(R::COLUMNS.len())
 }
 
 /// A metric without the `:min` or `:max` that may follow it.

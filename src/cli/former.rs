@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::opening::MOST_LINES;
-use super::render::{Column, Record, count, shell_word, size_text};
+use super::render::{Column, Record, count, in_sentence, shell_word, size_text};
 use crate::model::artifact::Artifact;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
@@ -35,7 +35,7 @@ fn about_former(
     let reason = removal.reason.as_deref();
     let first = format!(
         "{} was removed: {} ({size}), by {}@{} at {} (removal {}){}",
-        artifact.location().path(),
+        in_sentence(&artifact.location().path()),
         artifact.key.kind(),
         removal.actor.user,
         removal.actor.host,
@@ -205,9 +205,9 @@ impl Shown {
 
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let former = match self {
+        let (former, older) = match self {
             Self::Here(artifact) => return artifact.serialize(serializer),
-            Self::Former(former, _) => former,
+            Self::Former(former, older) => (former, older),
         };
         let failed = serde::ser::Error::custom::<serde_json::Error>;
         // As a value, because the artifact writes its own fields and two more belong beside them.
@@ -223,6 +223,16 @@ impl Serialize for Shown {
             "reason": former.removal.reason,
             "state": former.removal.state,
             "can_be_restored": former.can_be_restored(),
+            // Only of the last removal that cannot be restored.
+            "older": older.as_ref().map(|older| json!({
+                "removal": older.id,
+                "removed_at": older.removed_at,
+                "user": older.actor.user,
+                "host": older.actor.host,
+                "pid": older.actor.pid,
+                "reason": older.reason,
+                "state": older.state,
+            })),
         });
         value.serialize(serializer)
     }

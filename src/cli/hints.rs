@@ -13,6 +13,7 @@ use crate::error::{Error, listed};
 use crate::model::hint::Hint;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::UndoError;
+use crate::ops::held;
 use crate::store::{Base, StorageError, Trash};
 
 /// What to do about an error: the text of its hint, with the values that the error knows. Paths
@@ -64,7 +65,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
     }
     let hint = error.hint()?;
     if hint == Hint::ShareFolder {
-        return Some(or_skip(text(hint).to_owned(), may_skip));
+        return Some(or_skip(who_moves(error), may_skip));
     }
     // Running a removal again makes another plan.
     if hint == Hint::PlanAgain && may_skip {
@@ -114,6 +115,26 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
     // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
+}
+
+/// Who can move what this user may not, by name if that is known.
+fn who_moves(error: &Error) -> String {
+    if let Some(owner) = held::owner_of(error) {
+        return format!(
+            "ask {owner}, or root, to run a command that writes, such as: dalsegno scan"
+        );
+    }
+    let path = match error {
+        Error::Storage(StorageError::NotMovable { path, .. }) => path.symlink_metadata().ok(),
+        _ => None,
+    };
+    let owner = path
+        .map(|it| it.uid())
+        .filter(|&uid| uid != geteuid().as_raw());
+    match owner {
+        Some(owner) => format!("ask {}, or root, to do this", user_name(owner)),
+        None => text(Hint::ShareFolder).to_owned(),
+    }
 }
 
 /// What to do, and that the command can go on without what it is about.

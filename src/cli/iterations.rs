@@ -163,6 +163,9 @@ impl SumRow for IterationRow {
          of arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
          iteration, datasets, outputs, predictions, others, size, files, chunks, complete, missing";
 
+    const MIN_SIZE: &'static str = "Only iterations whose arrays have at least this size together, \
+         such as 500MB or 2GiB; sizes that were not counted are left out";
+
     fn align(field: &str) -> Align {
         match field {
             "run" => Align::Text,

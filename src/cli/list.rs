@@ -19,7 +19,7 @@ use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::order::{ParseSortKeyError, SortKey};
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
@@ -125,6 +125,17 @@ impl Listed for Artifact {
         Scores::read(registry, filter, metrics)
     }
 
+    const MIN_SIZE: &'static str = "Only arrays of at least this size, such as 500MB or 2GiB; \
+         arrays whose size was not counted are left out";
+
+    fn of_size(filter: Filter, least: Option<ByteCount>) -> Filter {
+        filter.min_bytes(least.map(|size| size.0))
+    }
+
+    fn is_of_size(&self, _: ByteCount) -> bool {
+        true
+    }
+
     fn add_to(&self, total: &mut Total) {
         // A container's size would count its arrays twice.
         if self.state.has_data() && !self.key.kind().is_container() {
@@ -132,7 +143,7 @@ impl Listed for Artifact {
         }
     }
 
-    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64> {
+    fn count(registry: &Registry, filter: &Filter, _: Option<ByteCount>) -> LibraryResult<u64> {
         Ok(registry.count_of_runs(filter)?.values().sum())
     }
 

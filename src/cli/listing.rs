@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::columns::{
-    Chosen, ChosenRows, Listed, Scores, Wanted, column, is_key, sort_key, without_direction,
+    Chosen, ChosenRows, Listed, Scores, Sorted, Wanted, column, is_key, sorted, without_direction,
 };
 use super::complete;
 use super::context::Context;
@@ -27,9 +27,7 @@ use crate::retention::Metric;
 /// Which rows of a listing are written, in which order and with which columns.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Shape<R: Listed + 'static> {
-    /// Only arrays of at least this size, such as 500MB or 2GiB; arrays whose size was not counted
-    /// are left out
-    #[arg(long, value_name = "SIZE", help_heading = "Selection")]
+    #[arg(long, value_name = "SIZE", help = R::MIN_SIZE, help_heading = "Selection")]
     min_size: Option<ByteCount>,
     /// Print at most so many
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -37,12 +35,12 @@ pub(super) struct Shape<R: Listed + 'static> {
     #[arg(
         long,
         value_name = "COLUMN",
-        value_parser = sort_key::<R>,
+        value_parser = sorted::<R>,
         add = complete::columns::<R>(is_key::<R>),
         help = R::SORT,
         help_heading = "Output"
     )]
-    sort: Option<R::Key>,
+    sort: Option<Sorted<R::Key>>,
     /// Sort the highest first
     #[arg(long, requires = "sort", help_heading = "Output")]
     reverse: bool,
@@ -60,9 +58,15 @@ pub(super) struct Shape<R: Listed + 'static> {
 }
 
 impl<R: Listed> Shape<R> {
-    /// A filter, narrowed to arrays of the size that is asked for.
+    /// A filter, narrowed to the size that is asked for.
     pub(super) fn of_size(&self, filter: Filter) -> Filter {
-        filter.min_bytes(self.min_size.map(|size| size.0))
+        R::of_size(filter, self.min_size)
+    }
+
+    /// The score that is shown beside the usual columns: that by which rows are sorted.
+    fn sorted_score(&self) -> Option<&Chosen> {
+        let sorted = self.sort.as_ref().filter(|_| self.columns.is_empty())?;
+        sorted.score.as_ref()
     }
 
     /// Passes each row of a selection to `write`, until one fails or the limit is reached.
@@ -79,7 +83,8 @@ impl<R: Listed> Shape<R> {
         if left == Some(0) {
             return Ok(());
         }
-        let order = self.sort.clone().map(Order::new);
+        let order = self.sort.as_ref().map(|sorted| sorted.key.clone());
+        let order = order.map(Order::new);
         let is_pins = |column: &Chosen| matches!(column, Chosen::Field(index) if R::FIELDS[*index] == "pinned");
         let wanted = Wanted {
             order: order.map(|order| order.reverse(self.reverse)),
@@ -91,6 +96,9 @@ impl<R: Listed> Shape<R> {
             metrics: self.metrics(),
         };
         R::each(registry, filter, wanted, |row| {
+            if self.min_size.is_some_and(|least| !row.is_of_size(least)) {
+                return Ok(ControlFlow::Continue(()));
+            }
             left = left.map(|left| left - 1);
             Ok(match write(&row) {
                 Ok(()) if left == Some(0) => ControlFlow::Break(()),
@@ -112,7 +120,7 @@ impl<R: Listed> Shape<R> {
         nothing: &str,
     ) -> Result<String, Failure> {
         let all = match self.limit {
-            Some(0) => R::count(registry, filter)?,
+            Some(0) => R::count(registry, filter, self.min_size)?,
             _ => 0,
         };
         Ok(match all {
@@ -133,7 +141,12 @@ impl<R: Listed> Shape<R> {
         self.say_unknown_metrics(context, registry)?;
         let mut total = Total::default();
         let scores = R::scores(registry, filter, &self.metrics())?;
-        let mut rows = ChosenRows::new::<R>(context, format, &self.columns, scores)?;
+        let mut rows = ChosenRows::new::<R>(
+            context,
+            format,
+            (&self.columns, self.sorted_score()),
+            scores,
+        )?;
         self.each(registry, filter, format, |row| {
             row.add_to(&mut total);
             rows.push(row)
@@ -144,7 +157,7 @@ impl<R: Listed> Shape<R> {
         if format == Format::Table && written > 0 {
             let rows = count(written, R::NOUN);
             let all = match self.limit == Some(written) {
-                true => R::count(registry, filter)?,
+                true => R::count(registry, filter, self.min_size)?,
                 false => written,
             };
             // Without it the sum would be taken for that of the selection.
@@ -154,6 +167,10 @@ impl<R: Listed> Shape<R> {
             };
             context.say(&format!("{rows}, {}", total_text(&total)));
         }
+        // The size of a sum is not in the filter.
+        if written == 0 && filter.is_all() && self.min_size.is_some() && format != Format::Table {
+            context.say(nothing);
+        }
         context.say_nothing(registry, (asked, filter), format, (written, nothing))
     }
 
@@ -161,7 +178,8 @@ impl<R: Listed> Shape<R> {
     fn say_unknown_metrics(&self, context: &Context, registry: &Registry) -> Result<(), Failure> {
         let shown = self.metrics();
         let shown = shown.iter().map(|metric| without_direction(metric));
-        let sorted = self.sort.as_ref().and_then(R::sorted_by);
+        let sorted = self.sort.as_ref();
+        let sorted = sorted.and_then(|sorted| R::sorted_by(&sorted.key));
         let metrics: BTreeSet<&str> = shown.chain(sorted).collect();
         let metrics: Vec<Pattern> = metrics.into_iter().map(Pattern::from).collect();
         for unmatched in registry.unmatched_metrics(&metrics)? {
@@ -172,7 +190,8 @@ impl<R: Listed> Shape<R> {
 
     /// Metrics whose scores are shown.
     fn metrics(&self) -> Vec<String> {
-        let metrics = self.columns.iter().filter_map(|column| match column {
+        let columns = self.columns.iter().chain(self.sorted_score());
+        let metrics = columns.filter_map(|column| match column {
             Chosen::Score { metric, .. } => Some(metric.clone()),
             _ => None,
         });
@@ -190,6 +209,8 @@ pub(super) trait SumRow: Summary + Record {
     const SORT: &'static str;
     /// Help of `--columns`.
     const CHOOSE: &'static str;
+    /// Help of `--min-size`.
+    const MIN_SIZE: &'static str;
 
     /// How the cells of a field are aligned.
     fn align(field: &str) -> Align;
@@ -258,14 +279,25 @@ impl<R: SumRow> Listed for R {
         Ok(Scores::default())
     }
 
+    const MIN_SIZE: &'static str = <R as SumRow>::MIN_SIZE;
+
+    fn of_size(filter: Filter, _: Option<ByteCount>) -> Filter {
+        filter
+    }
+
+    fn is_of_size(&self, least: ByteCount) -> bool {
+        let total = self.total();
+        total.is_known() && total.bytes >= least
+    }
+
     fn add_to(&self, total: &mut Total) {
         total.merge(*self.total());
     }
 
-    fn count(registry: &Registry, filter: &Filter) -> LibraryResult<u64> {
+    fn count(registry: &Registry, filter: &Filter, least: Option<ByteCount>) -> LibraryResult<u64> {
         let mut all = 0;
-        R::read(registry, filter, &SummaryOptions::default(), |_| {
-            all += 1;
+        R::read(registry, filter, &SummaryOptions::default(), |row| {
+            all += u64::from(least.is_none_or(|least| row.is_of_size(least)));
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(all)

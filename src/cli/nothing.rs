@@ -6,13 +6,13 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
 use super::render::shell_word;
+use super::report::{self, how_to_scan};
 use super::selection::Asked;
 use crate::error::Error;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::ops::restore::RestoreTarget;
 use crate::ops::unmatched::Unmatched;
-use crate::ops::unscanned::OnDisk;
 use crate::registry::Registry;
 
 impl Context {
@@ -39,10 +39,9 @@ impl Context {
 
     /// What is unmatched, and how what is on disk or in the trash of it is taken in.
     fn words(&self, registry: &Registry, unmatched: &Unmatched) -> String {
-        let hint = match unmatched.on_disk {
-            Some(OnDisk::Arrays) => "take it in with: dalsegno scan",
-            Some(OnDisk::Checkpoints) => "take them in with: dalsegno scan --kind checkpoint",
-            _ => {
+        let hint = match unmatched.on_disk.and_then(how_to_scan) {
+            Some(hint) => hint,
+            None => {
                 let name = &unmatched.name;
                 let in_trash = match unmatched.part {
                     "run" => {
@@ -168,7 +167,7 @@ impl Context {
         let Some(first) = missing.next() else {
             return Ok(());
         };
-        missing.for_each(|error| self.warn(&error.to_string()));
+        missing.for_each(|error| self.warn(&report::text(&error, self)));
         Err(first.into())
     }
 
@@ -254,12 +253,20 @@ impl Context {
             .iter()
             .map(|one| self.words(registry, one))
             .collect();
-        if words.is_empty() {
+        if words.is_empty() && !is_new(registry)? {
             words.push("no artifact matches".to_owned());
         }
         words.push(undone.to_owned());
+        let is_to_scan = unmatched
+            .iter()
+            .any(|one| one.on_disk.and_then(how_to_scan).is_some());
+        let is_new = is_new(registry)? && !is_to_scan;
+        if is_new {
+            words.insert(0, "nothing is recorded yet".to_owned());
+        }
         let text = in_one_sentence(&words);
         let next = match is_of_runs {
+            _ if is_new => "add what is on disk with: dalsegno scan",
             true => "see the runs with: dalsegno runs",
             false => "see what is recorded with: dalsegno list",
         };

@@ -9,10 +9,16 @@ use super::render::shell_word;
 use super::{hints, interrupt};
 use crate::error::Error;
 use crate::model::causes::with_causes;
+use crate::model::filter::Filter;
 use crate::model::hint::Hint;
 use crate::model::nearest::did_you_mean;
 use crate::ops::restore::RestoreTarget;
-use crate::registry::Options;
+use crate::ops::unmatched::Unmatched;
+use crate::ops::unscanned::OnDisk;
+use crate::registry::{Options, Registry};
+
+/// The code of a failure of which nothing that is selected is recorded.
+const NOTHING: &str = "not-recorded";
 
 /// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
@@ -34,7 +40,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
             2
         }
         Failure::Nothing(what, next) => {
-            context.error(None, what, Some(&context.with_base(next)));
+            context.error(Some(NOTHING), what, Some(&context.with_base(next)));
             1
         }
         Failure::Other(what) => {
@@ -61,6 +67,11 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
         return Some(hints::text(Hint::FreeCatalogSpace).to_owned());
     }
     let base = context.base().ok();
+    if let Some(unmatched) = not_scanned(error, context)
+        && let Some(next) = unmatched.on_disk.and_then(how_to_scan)
+    {
+        return Some(context.with_base(next));
+    }
     if let Some(next) = in_trash(error, context, base.as_deref()) {
         return Some(next);
     }
@@ -68,19 +79,42 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
     Some(context.with_base(&next))
 }
 
-/// What the trash has of a path of which nothing is recorded.
-fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<String> {
-    let Error::NotRecorded {
-        path: Some(path),
-        is_run: false,
-        inside: 0,
-        level_of: None,
-        ..
-    } = error
-    else {
-        return None;
-    };
-    // Of its own: the call has failed, and this one must not wait or fail too.
+/// How a run is taken in of which something is on disk and nothing is recorded; `None` if a scan finds
+/// nothing.
+pub(super) fn how_to_scan(on_disk: OnDisk) -> Option<&'static str> {
+    match on_disk {
+        OnDisk::Arrays => Some("take it in with: dalsegno scan"),
+        OnDisk::Checkpoints => Some("take them in with: dalsegno scan --kind checkpoint"),
+        OnDisk::Others => None,
+    }
+}
+
+/// The run that an error names and that is on disk, and not scanned.
+fn not_scanned(error: &Error, context: &Context) -> Option<Unmatched> {
+    let path = unknown_path(error)?;
+    let registry = opened(context, context.base().ok().as_deref())?;
+    let of_path = Filter::default().below([registry.base_path(path).ok()?]);
+    let unmatched = registry.unmatched(&of_path).ok()?.into_iter();
+    let mut unmatched = unmatched.filter(|one| one.on_disk.and_then(how_to_scan).is_some());
+    unmatched.next()
+}
+
+/// The path that an error names of which nothing is recorded.
+fn unknown_path(error: &Error) -> Option<&Path> {
+    match error {
+        Error::NotRecorded {
+            path: Some(path),
+            is_run: false,
+            inside: 0,
+            level_of: None,
+            ..
+        } => Some(path),
+        _ => None,
+    }
+}
+
+/// The registry once more: the call has failed, and this one must not wait or fail too.
+fn opened(context: &Context, base: Option<&Path>) -> Option<Registry> {
     let mut options = Options::new()
         .read_only(true)
         .lock_timeout(Duration::ZERO)
@@ -88,14 +122,23 @@ fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<Str
     if let Some(catalog) = &context.global.catalog {
         options = options.catalog(catalog);
     }
-    let registry = options.open(base?).ok()?;
+    options.open(base?).ok()
+}
+
+/// What the trash has of a path of which nothing is recorded.
+fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<String> {
+    let path = unknown_path(error)?;
+    let registry = opened(context, base)?;
     let place = path.strip_prefix(registry.base()).unwrap_or(path);
     let typed = shell_word(&context.typable(place.to_str()?));
-    context.in_trash(&registry, &RestoreTarget::Path(path.clone()), &typed)
+    context.in_trash(&registry, &RestoreTarget::Path(path.to_owned()), &typed)
 }
 
 /// The text of an error. The nearest path in it is one that can be typed in the current folder.
-fn text(error: &Error, context: &Context) -> String {
+pub(super) fn text(error: &Error, context: &Context) -> String {
+    if let Some(unmatched) = not_scanned(error, context) {
+        return unmatched.to_string();
+    }
     let text = with_causes(error);
     let Error::NotRecorded {
         path: Some(_),

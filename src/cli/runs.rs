@@ -131,6 +131,9 @@ impl SumRow for RunRow {
          arrays), score:METRIC[:min|max] (the best score), or those of the table: run, \
          iterations, last, present, reserved, missing, damaged, size, files, written";
 
+    const MIN_SIZE: &'static str = "Only runs whose arrays have at least this size together, such \
+         as 500MB or 2GiB; sizes that were not counted are left out";
+
     fn align(field: &str) -> Align {
         match field {
             "run" => Align::Text,

@@ -6,7 +6,7 @@ use crate::model::operation::Operation;
 use crate::model::pin::PinScope;
 use crate::model::removal::RemovalFate;
 use crate::model::score::ScoreValue;
-use crate::model::words::count;
+use crate::model::words::{count, in_sentence, number};
 
 impl Operation {
     /// Says what it did, what has become by now of what it removed, and why.
@@ -14,13 +14,37 @@ impl Operation {
     pub fn summary(&self) -> String {
         summary(self)
     }
+
+    /// The number of artifacts that it changed, or that a pin or an unpin is about; `None` if it is
+    /// about runs or iterations, whatever is recorded in them, as scores are too.
+    #[cfg(feature = "cli")]
+    pub(crate) fn artifacts_of(&self) -> Option<u64> {
+        let entries = self.detail.iter().flat_map(Detail::entries);
+        let of_pins = entries.filter_map(|entry| match entry {
+            Detail::PinBound(bound) => Some(bound.artifacts.len()),
+            Detail::PinReleased(released) => Some(released.artifacts.len()),
+            Detail::ScoreChanged(_) => Some(0),
+            _ => None,
+        });
+        match of_pins.reduce(|all, some| all + some) {
+            Some(0) if self.artifacts == 0 => None,
+            Some(some) => Some(self.artifacts.max(some as u64)),
+            None => Some(self.artifacts),
+        }
+    }
 }
 
 fn summary(operation: &Operation) -> String {
     let mut parts = Vec::new();
     match (&operation.path, operation.artifacts) {
-        (Some(path), 0 | 1) => parts.push(path.clone()),
-        (Some(path), artifacts) => parts.push(format!("{path} and {} more", artifacts - 1)),
+        (Some(path), 0 | 1) => parts.push(in_sentence(path)),
+        (Some(path), artifacts) => {
+            parts.push(format!(
+                "{} and {} more",
+                in_sentence(path),
+                number(artifacts - 1)
+            ));
+        }
         (None, _) => {}
     }
     if let Some(detail) = &operation.detail {

@@ -1,6 +1,7 @@
 //! Numbers in sentences, for people.
 
 use super::size::Size;
+use crate::model::shell::shell_word;
 
 /// A number, with a comma between thousands.
 pub(crate) fn number(number: u64) -> String {
@@ -36,6 +37,14 @@ pub(crate) fn exact(size: Size) -> String {
         count(size.files, "file"),
         count(size.bytes.0, "byte")
     )
+}
+
+/// A path in a sentence: in quotes if it has a space, so that its end is seen.
+pub(crate) fn in_sentence(path: &str) -> String {
+    match path.contains(' ') {
+        true => shell_word(path),
+        false => path.to_owned(),
+    }
 }
 
 #[cfg(test)]

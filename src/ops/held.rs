@@ -143,11 +143,28 @@ impl HeldItem {
     fn refusal(&self, base: &Base, path: &str) -> Error {
         let Self { removal, owner, .. } = self;
         let why = format!(
-            "it lies in removal {removal} of {owner}, which was interrupted; it comes back with the \
+            "{LIES}{removal} of {owner}{INTERRUPTED}; it comes back with the \
              next command of {owner}, or of root, that writes, such as: dalsegno scan"
         );
         StorageError::not_movable(&base.path().join(path), &why).into()
     }
+}
+
+/// What the reason begins with that [`HeldItem::refusal`] gives, before the removal and its owner.
+const LIES: &str = "it lies in removal ";
+
+/// What follows the owner in it.
+const INTERRUPTED: &str = ", which was interrupted";
+
+/// The user whose interrupted removal holds the data that an error is about; `None` of any other
+/// error.
+#[cfg(feature = "cli")]
+pub(crate) fn owner_of(error: &Error) -> Option<&str> {
+    let Error::Storage(StorageError::NotMovable { why, .. }) = error else {
+        return None;
+    };
+    let (_, owner) = why.strip_prefix(LIES)?.split_once(" of ")?;
+    owner.split_once(INTERRUPTED).map(|(owner, _)| owner)
 }
 
 /// The items of a folder that recovery by root would move back.
@@ -183,4 +200,25 @@ fn believed(base: &Base, id: &RemovalId, folder: &TrashFolder) -> Result<Vec<Hel
         }
     }
     Ok(held)
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_is_read_from_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        let item = HeldItem {
+            path: "mito/validation.zarr".to_owned(),
+            removal: "20261122-221517-07be3e".parse().unwrap(),
+            owner: "anna".to_owned(),
+            is_free: true,
+        };
+        let error = item.refusal(&base, "mito/validation.zarr/1");
+        assert_eq!(owner_of(&error), Some("anna"));
+        let other = StorageError::not_movable(folder.path(), "the file system refuses it");
+        assert_eq!(owner_of(&other.into()), None);
+    }
 }

@@ -250,16 +250,21 @@ fn undoable_before(catalog: &Catalog, id: i64) -> Result<Option<i64>, Error> {
 }
 
 /// The newest operations that were not undone and can be, at most so many, the newest first. Only
-/// the last of a long history are looked at.
+/// the last of a long history are looked at. The removal of a single artifact is left out if
+/// something else is at its place; of larger ones, the rest may come back.
 ///
 /// # Errors
 /// [`Error::Catalog`] if the history cannot be read.
 #[cfg(feature = "cli")]
-pub(crate) fn undoable(catalog: &Catalog, most: usize) -> Result<Vec<i64>, Error> {
+pub(crate) fn undoable(catalog: &Catalog, base: &Base, most: usize) -> Result<Vec<i64>, Error> {
     /// Operations that are looked at, whatever they did.
     const LAST: u64 = 1_000;
     let mut found = not_undone(catalog, most, Some(LAST))?;
-    found.retain(|operation| can_be_undone(catalog, operation));
+    let is_taken = |operation: &Operation| {
+        let path = operation.path.as_deref().unwrap_or_default();
+        operation.action == Action::Remove && operation.artifacts == 1 && !base.is_absent(path)
+    };
+    found.retain(|operation| can_be_undone(catalog, operation) && !is_taken(operation));
     leave_out_superseded(&mut found);
     Ok(found.iter().map(|operation| operation.id).collect())
 }

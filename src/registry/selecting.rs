@@ -159,7 +159,7 @@ impl Registry {
     /// Numbers of the newest operations that can be undone, at most so many, the newest first.
     #[cfg(feature = "cli")]
     pub(crate) fn undoable(&self, most: usize) -> Result<Vec<i64>> {
-        crate::ops::undo::undoable(&self.catalog, most)
+        crate::ops::undo::undoable(&self.catalog, &self.base, most)
     }
 
     /// Names of the metrics that any score has.

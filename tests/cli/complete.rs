@@ -293,6 +293,25 @@ fn a_pin_that_was_released_and_bound_again_is_offered_once() {
 }
 
 #[test]
+fn a_removal_whose_place_is_taken_is_not_offered() {
+    let world = World::scanned();
+    let path = "mito/extra.zarr/mesh";
+    world.transcript(&format!("rm {path} --yes --trash --quiet"));
+    let history = stdout(world.program().args(["history", "--limit", "1"]));
+    let removal = history.lines().nth(1).unwrap().split('\t').next().unwrap();
+    let offered = || {
+        let mut offered = answer(&world, &world.base, "zsh", &["undo", ""]);
+        offered.retain(|word| !word.starts_with('-'));
+        offered
+    };
+    assert_eq!(offered(), ["last", removal]);
+    world.write_array(path);
+    assert_eq!(offered(), ["last"]);
+    let text = world.transcript(&format!("undo {removal}"));
+    assert!(text.contains("error[occupied]"), "{text}");
+}
+
+#[test]
 fn completion_changes_nothing_and_is_silent_on_every_error() {
     let world = named();
     let ask = |world: &World, folder: &Path| {

@@ -296,3 +296,49 @@ fn options_of_every_command_stand_before_or_behind() {
         assert_eq!(stdout(&mut world.call(&line)), expected, "{line}");
     }
 }
+
+/// A pin changes no row, and is about artifacts all the same.
+#[test]
+fn the_history_counts_what_a_pin_is_put_on() {
+    let world = World::scanned();
+    world.transcript("pin one --reason x mito/extra.zarr/mesh --quiet");
+    world.transcript("pin whole --reason x --run er --quiet");
+    world.transcript("unpin one --quiet");
+    let text = world.transcript("history --action pin,unpin --table");
+    let cells = |line: &str| {
+        let line = text.lines().find(|it| it.contains(line)).unwrap();
+        let after = line.split_once("pin  ").unwrap().1.trim_start();
+        after.split("  ").next().unwrap().to_owned()
+    };
+    assert_eq!(cells("one binds"), "1", "{text}");
+    assert_eq!(cells("one releases"), "1", "{text}");
+    assert_eq!(cells("whole binds"), "-", "{text}");
+    // Programs get the number of rows that were changed.
+    let text = world.transcript("history --action pin --json");
+    assert!(text.contains("\"artifacts\":0"), "{text}");
+}
+
+#[test]
+fn what_was_removed_before_and_can_be_restored_is_in_the_document() {
+    let world = World::scanned();
+    let path = "mito/extra.zarr/mesh";
+    world.transcript(&format!("rm --yes --trash {path} --quiet"));
+    world.write_array(path);
+    world.transcript(&format!(
+        "scan --quiet\nrm --yes --no-trash {path} --reason again --quiet"
+    ));
+    let text = world.transcript(&format!("show {path} --table"));
+    assert!(
+        text.contains("what was removed from the same path before"),
+        "{text}"
+    );
+    let shown = stdout(&mut world.call(&format!("show --json {path} --quiet")));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let removed = &shown["artifacts"][0]["removed"];
+    assert_eq!(removed["can_be_restored"], false, "{shown}");
+    assert_eq!(removed["older"]["state"], "kept", "{shown}");
+    let id = removed["older"]["removal"].as_str().unwrap();
+    let text = world.transcript(&format!("restore {id}\nshow --json {path}"));
+    assert!(text.contains("restored 1 artifact"), "{text}");
+    assert!(!text.contains("\"older\""), "{text}");
+}

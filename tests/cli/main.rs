@@ -14,6 +14,7 @@ mod damaged;
 mod disk_use;
 mod doctor;
 mod due;
+mod empty;
 mod errors;
 mod forms;
 mod free;

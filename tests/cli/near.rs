@@ -223,7 +223,7 @@ fn a_check_of_a_selection_that_matches_nothing_fails() {
     ] {
         let text = world.transcript(line);
         assert!(text.ends_with("exit 1\n"), "{text}");
-        assert!(text.contains("err| error: "), "{text}");
+        assert!(text.contains("err| error[not-recorded]: "), "{text}");
         assert!(text.contains("nothing was "), "{text}");
         assert!(text.contains("err|   next: "), "{text}");
         assert!(

@@ -201,3 +201,49 @@ fn every_column_can_be_sorted_by_in_both_directions() {
         }
     }
 }
+
+#[test]
+fn the_score_that_sorts_is_shown() {
+    let world = world();
+    let columns = |line: &str| {
+        let text = world.transcript(line);
+        let heading = text.lines().nth(1).unwrap().to_owned();
+        (heading, text)
+    };
+    let (heading, text) = columns("list --run mito --sort score:voi --table");
+    assert!(heading.contains("  SCORE:voi"), "{text}");
+    // The score of the array itself comes before that of its iteration.
+    assert!(text.lines().nth(3).unwrap().contains("0.7"), "{text}");
+    let (heading, text) = columns("list --run mito --sort score:voi --reverse");
+    assert!(heading.ends_with("\tvoi"), "{text}");
+    assert!(text.lines().nth(2).unwrap().ends_with("\t0.7"), "{text}");
+    for line in ["runs", "iterations"] {
+        let (heading, text) = columns(&format!("{line} --sort score:voi --table"));
+        assert!(heading.contains("SCORE:voi"), "{text}");
+        assert!(text.contains("0.1"), "{text}");
+    }
+    // Columns that are named are those that are wanted.
+    let (heading, text) = columns("list --sort score:voi --columns run --table");
+    assert_eq!(heading, "out| RUN", "{text}");
+}
+
+#[test]
+fn runs_and_iterations_are_left_out_by_their_own_size() {
+    let world = world();
+    let sizes = world.transcript("list --columns run,bytes --sort size");
+    let none = world.transcript("list --min-size 500 --columns run");
+    assert!(!none.contains("out| mito"), "{sizes}");
+    let runs = world.transcript("runs --min-size 500 --columns run");
+    assert_eq!(
+        runs, "$ dalsegno runs --min-size 500 --columns run\nout| run\nout| mito\n",
+        "{sizes}"
+    );
+    let text = world.transcript("runs --min-size 500 --limit 0 --table");
+    assert!(text.contains("0 of 1 run"), "{text}");
+    let text = world.transcript("iterations --min-size 200 --columns iteration --limit 1 --table");
+    assert!(text.contains("1 of 2 iterations"), "{text}");
+    for form in ["", " --table"] {
+        let text = world.transcript(&format!("runs --min-size 5GiB --columns run{form}"));
+        assert!(text.contains("err| no run matches"), "{text}");
+    }
+}

@@ -141,6 +141,20 @@ def _bound(pin: Any) -> Iterable[str]:
         yield counted(pin.artifacts, "artifact", "artifacts")
 
 
+def _changed(operation: Any) -> str:
+    """The number of artifacts that an operation changed, or that a pin is about; ``-`` if it is
+    about runs or iterations."""
+    detail = operation.detail
+    entries = detail if isinstance(detail, list) else [detail]
+    # Of what other versions did, the form of the detail is not known.
+    entries = [entry for entry in entries if isinstance(entry, dict)]
+    pinned = [entry["artifacts"] for entry in entries if "pin" in entry and "artifacts" in entry]
+    numbers = [len(some) for some in pinned if isinstance(some, list)]
+    numbers += [0 for entry in entries if "metric" in entry]
+    number = max(operation.artifacts, sum(numbers))
+    return f"{number:,}" if number or not numbers else "-"
+
+
 def _container(artifact: Any) -> str:
     """Name of the container in the run; ``-`` if the kind says it, as for most."""
     if artifact.identifier is None or artifact.kind == "checkpoint":
@@ -235,7 +249,7 @@ VALUES: dict[str, Columns] = {
         "at": lambda it: _time(it.at),
         "who": lambda it: f"{it.user}@{it.host}",
         "action": lambda it: it.action,
-        "artifacts": lambda it: f"{it.artifacts:,}",
+        "artifacts": _changed,
         "now": lambda it: "-" if it.now is None else it.now.words,
         "what": lambda it: it.what,
     },

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use super::plan;
+use super::summary::nothing_to_remove;
 use crate::cli::context::Context;
 use crate::cli::ended::part_of;
 use crate::cli::fail::Failure;
@@ -56,7 +57,7 @@ pub(super) fn file(
             destination(&registry, keep)
         ));
     }
-    carry_out(context, command, &registry, &plan)
+    carry_out(context, command, &registry, (&plan, None))
 }
 
 pub(super) fn plan(
@@ -68,26 +69,27 @@ pub(super) fn plan(
     let format = context.format(command.output);
     // The prompt is about these lines. Without a prompt, what was done is printed instead.
     if format == Format::Table && std::io::stdout().is_terminal() && !command.yes {
-        plan::lines(context, &made.plan, command.form, format)?;
+        plan::lines(context, (registry, &made.plan), command.form, format)?;
     }
     // Also with --yes: that a limit is not met concerns scripts most.
     for remark in made.plan.unmet.iter().chain(&made.plan.notices) {
         context.warn(remark);
     }
     plan::say_goal(context, &made.plan);
-    carry_out(context, command, registry, &made.file)
+    let nothing = nothing_to_remove(&made.plan);
+    carry_out(context, command, registry, (&made.file, nothing))
 }
 
 fn carry_out(
     context: &mut Context,
     command: &CarryOut<'_>,
     registry: &Registry,
-    plan: &PlanFile,
+    (plan, nothing): (&PlanFile, Option<String>),
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
     // Success: a plan that is carried out every night is often empty.
     if plan.items.is_empty() {
-        context.say("the plan removes nothing");
+        context.say(nothing.as_deref().unwrap_or("the plan removes nothing"));
         let report = GcReport {
             plan: plan.id.clone(),
             ..GcReport::default()

@@ -176,7 +176,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         }
         // Shown before it is saved, so that the user sees it even if the file cannot be written.
         None => {
-            let shown = plan::show(context, &plan, command.form(), command.output);
+            let shown = plan::show(context, (&registry, &plan), command.form(), command.output);
             shown.and_then(|()| save(context, command, &plan))
         }
     };

@@ -11,6 +11,7 @@ use crate::cli::render::{
 };
 use crate::model::clock::Timestamp;
 use crate::ops::gc::GcPlan;
+use crate::registry::Registry;
 use crate::retention::{Decision, FreeGoal, Plan, PlanLine, PlanSum, PlanTotals};
 
 impl Record for PlanLine {
@@ -95,7 +96,7 @@ struct PlanDocument<'a> {
 /// Shows a plan: its lines, then the sums of what stays and what is removed.
 pub(super) fn show(
     context: &mut Context,
-    plan: &GcPlan,
+    (registry, plan): (&Registry, &GcPlan),
     form: Form,
     output: Output,
 ) -> Result<(), Failure> {
@@ -115,7 +116,7 @@ pub(super) fn show(
         };
         return render::document(context, "plan", &document);
     }
-    lines(context, &plan.plan, form, format)?;
+    lines(context, (registry, &plan.plan), form, format)?;
     // Also without lines: a remark may say why the plan is empty.
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
@@ -139,6 +140,9 @@ pub(super) fn show(
         context.say(&format!("would keep   {}{more}", text(&totals.kept)));
         context.say(&format!("would remove {}", text(&totals.removed)));
         context.say(&format!("plan {} by {}", plan.file.id, plan.file.policy));
+        if let Some(nothing) = summary::nothing_to_remove(&plan.plan) {
+            context.say(&nothing);
+        }
     }
     Ok(())
 }
@@ -163,14 +167,19 @@ pub(super) enum Form {
 /// Shows the lines of a plan.
 pub(super) fn lines(
     context: &mut Context,
-    plan: &Plan,
+    (registry, plan): (&Registry, &Plan),
     form: Form,
     format: Format,
 ) -> Result<(), Failure> {
+    let nothing = context.or_new(registry, NOTHING)?;
     if format == Format::Table && form == Form::Short {
-        return summary::show(context, plan);
+        return summary::show(context, plan, &nothing);
+    }
+    // A table says it itself.
+    if plan.lines.is_empty() && format != Format::Table {
+        context.say(&nothing);
     }
     let mut rows = Rows::new::<PlanLine>(context, format)?;
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
-    rows.finish(NOTHING).map(|_| ())
+    rows.finish(&nothing).map(|_| ())
 }

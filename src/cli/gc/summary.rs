@@ -66,8 +66,21 @@ fn sums(plan: &Plan) -> BTreeMap<&RunName, RunSum<'_>> {
     runs
 }
 
-/// Shows a plan in short, as tables.
-pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
+/// Says of a plan that removes nothing why all stays; `None` if it removes something, or is about
+/// nothing.
+pub(super) fn nothing_to_remove(plan: &Plan) -> Option<String> {
+    if plan.lines.is_empty() || plan.removed().next().is_some() {
+        return None;
+    }
+    let mut reasons: HashMap<String, (u64, &str)> = HashMap::new();
+    for (words, (count, rule)) in sums(plan).into_values().flat_map(|sum| sum.why) {
+        reasons.entry(words).or_insert((0, rule)).0 += count;
+    }
+    Some(format!("nothing to remove: {}", why(&reasons)))
+}
+
+/// Shows a plan in short, as tables; `nothing` is said of a plan without lines.
+pub(super) fn show(context: &mut Context, plan: &Plan, nothing: &str) -> Result<(), Failure> {
     let runs = context.waiting("planning", || sums(plan));
     let heads = Heads::new(RUNS, &["FILES"]).keeping(&["KEEPS", "REMOVES"]);
     let mut rows = Rows::with(context, Format::Table, "runs", heads, &[""; 0])?;
@@ -85,12 +98,12 @@ pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
         };
         rows.write(&(), cells, Vec::new)?;
     }
-    rows.finish(NOTHING)?;
+    rows.finish(nothing)?;
     if plan.removed().next().is_none() {
         return Ok(());
     }
     context.line("")?;
-    let heads = Heads::new(GOING, &["FILES", "AGE", "SIZE", "KIND"]);
+    let heads = Heads::new(GOING, &["FILES", "AGE", "SIZE", "KIND"]).keeping(&["ITERATION"]);
     let mut rows = Rows::with(context, Format::Table, "lines", heads, &[""; 0])?;
     for line in plan.removed() {
         let cells = || {
@@ -100,7 +113,7 @@ pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
         };
         rows.write(&(), cells, Vec::new)?;
     }
-    rows.finish(NOTHING).map(|_| ())
+    rows.finish(nothing).map(|_| ())
 }
 
 /// What a line is about, by the columns that the tables of a plan begin with.

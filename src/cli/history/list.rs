@@ -10,7 +10,9 @@ use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::former::{last_removed, say_former};
 use crate::cli::nothing::is_new;
-use crate::cli::render::{Align, Column, Record, Rows, count, number, or_empty, short_time};
+use crate::cli::render::{
+    Align, Column, Record, Rows, count, number, or_dash, or_empty, short_time,
+};
 use crate::cli::time;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
@@ -114,7 +116,7 @@ impl Record for Operation {
             short_time(self.at),
             format!("{}@{}", self.agent.actor.user, self.agent.actor.host),
             self.action.to_string(),
-            number(self.artifacts),
+            or_dash(self.artifacts_of().map(number)),
             self.summary(),
         ]
     }

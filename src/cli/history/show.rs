@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
-use crate::cli::render::{self, escape, or_dash};
+use crate::cli::render::{self, escape, or_dash, unbroken};
 use crate::model::artifact::Artifact;
 use crate::model::operation::{Image, Operation, Side};
 
@@ -51,7 +51,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryShow) -> Result<(), Fa
         context.line("")?;
         let path = artifact.location().path();
         let head = format!("artifact {}", artifact.id);
-        context.folded_line(&format!("{head:<12}{}", escape(&path)), 12)?;
+        context.folded_line(&format!("{head:<12}{}", unbroken(&escape(&path))), 12)?;
         for line in changes(before, after)? {
             context.folded_line(&format!("  {}", escape(&line)), 6)?;
         }
@@ -74,7 +74,7 @@ fn describe(operation: &Operation) -> Vec<(&'static str, String)> {
         ("version", format!("dalsegno {}", operation.agent.version)),
         ("reason", or_dash(operation.reason.as_ref())),
         ("detail", or_dash(operation.detail.as_ref())),
-        ("artifacts", operation.artifacts.to_string()),
+        ("artifacts", or_dash(operation.artifacts_of())),
         ("now", or_dash(operation.now)),
         ("hash", operation.hash.to_string()),
     ]

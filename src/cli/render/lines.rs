@@ -1,13 +1,13 @@
 //! Text in lines that are no wider than a terminal, which breaks lines in the middle of words.
 //!
 //! Lines are broken between words, and a word that is wider than a line behind a `/` or a `,`. What
-//! is in quotes stays together, and so does a number with its unit. A command to type stays on one line if a line has room for it. A longer one is broken between its
-//! words, with a backslash: what is copied is the same command.
+//! is in quotes stays together, and so does a number with its unit. A command to type stays on one
+//! line if a line has room for it. A longer one is broken between its words, with a backslash: what
+//! is copied is the same command.
 
 use unicode_width::UnicodeWidthChar;
 
 use super::fit::INDENT;
-use crate::model::shell::shell_word;
 
 /// Programs that messages say to type.
 const PROGRAMS: [&str; 9] = [
@@ -28,14 +28,6 @@ pub(in crate::cli) fn unbroken(name: &str) -> String {
 /// The same text without the marks of [`unbroken`].
 pub(in crate::cli) fn plain(text: &str) -> String {
     text.replace(UNBROKEN, " ")
-}
-
-/// A path in a sentence: in quotes if it has a space, so that its end is seen.
-pub(in crate::cli) fn in_sentence(path: &str) -> String {
-    match path.contains(' ') {
-        true => shell_word(path),
-        false => path.to_owned(),
-    }
 }
 
 /// Text in lines of at most this width; those that go on are indented.

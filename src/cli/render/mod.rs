@@ -11,12 +11,11 @@ mod table;
 mod text;
 
 pub(super) use crate::model::shell::shell_word;
+pub(super) use crate::model::words::in_sentence;
 pub(super) use bar::Ink;
 pub(super) use heads::{Align, Column, Heads};
 pub(super) use json::{document, json, write_json};
-pub(super) use lines::{
-    folded, folded_at, folded_value, in_sentence, plain, unbroken, whole_value,
-};
+pub(super) use lines::{folded, folded_at, folded_value, plain, unbroken, whole_value};
 pub(super) use rows::{Record, Rows};
 pub(super) use table::Room;
 pub(super) use text::{
