@@ -149,8 +149,9 @@ def test_a_pin_shows_how_many_artifacts_it_was_put_on(registry: Registry) -> Non
 
     def cells(action: str) -> list[str]:
         table = repr(registry.history(action=action)).splitlines()
-        rows = [re.split(r"\s{2,}", line.strip()) for line in table if f" {action} " in line]
-        return [row[3] for row in rows]
+        split = [re.split(r"\s{2,}", line.strip()) for line in table]
+        at = next(row for row in split if "artifacts" in row).index("artifacts")
+        return [row[at] for row in split if action in row]
 
     assert cells("pin") == ["-", "1"]
     assert cells("score") == ["-"]
