@@ -15,13 +15,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::fold::{cut_column, cut_end, fold_column};
 use super::heads::{Align, Heads};
-use super::lines::{broken, parts};
+use super::lines::{INDENT, broken, parts};
 
 /// Spaces between columns.
 pub(super) const GAP: usize = 2;
-
-/// Indent of a last column that is wrapped below its row.
-pub(super) const INDENT: usize = 4;
 
 /// Text is not cut below this width while lesser columns can be left out.
 const READABLE: usize = 16;

@@ -7,7 +7,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use super::fit::INDENT;
+/// Indent of what goes on in a line of its own: of a text, and of a last column below its row.
+pub(super) const INDENT: usize = 4;
 
 /// Programs that messages say to type.
 const PROGRAMS: [&str; 9] = [

@@ -9,9 +9,10 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::fit::{GAP, INDENT, Page, fit, total, wrap};
+use super::fit::{GAP, Page, fit, total, wrap};
 use super::fold::cut_end;
 use super::heads::{Align, Heads};
+use super::lines::INDENT;
 use super::text::flat;
 
 /// Rows that are aligned together.
