@@ -119,20 +119,10 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
 
 /// Who can move what this user may not, by name if that is known.
 fn who_moves(error: &Error) -> String {
-    if let Some(owner) = held::owner_of(error) {
-        return format!(
-            "ask {owner}, or root, to run a command that writes, such as: dalsegno scan"
-        );
-    }
-    let path = match error {
-        Error::Storage(StorageError::NotMovable { path, .. }) => path.symlink_metadata().ok(),
-        _ => None,
-    };
-    let owner = path
-        .map(|it| it.uid())
-        .filter(|&uid| uid != geteuid().as_raw());
-    match owner {
-        Some(owner) => format!("ask {}, or root, to do this", user_name(owner)),
+    match held::owner_of(error) {
+        Some(owner) => {
+            format!("ask {owner}, or root, to run a command that writes, such as: dalsegno scan")
+        }
         None => text(Hint::ShareFolder).to_owned(),
     }
 }
