@@ -11,7 +11,7 @@ use super::columns::{Listed, Scores, Wanted, without_direction};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::listing::Shape;
+use super::listing::{COUNT, Shape};
 use super::render::{Align, or_dash, short_time, size_cells};
 use super::selection::Asked;
 use crate::error::Result as LibraryResult;
@@ -180,7 +180,10 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             context.stdout.write_all(b"\0")?;
             Ok(())
         })?;
-        let nothing = &command.shape.or_none(&registry, &filter, nothing)?;
+        let nothing =
+            &command
+                .shape
+                .or_none(&registry, &filter, (nothing, &context.with_base(COUNT)))?;
         // There are no words for the format of paths but these.
         let of = (&command.asked, &filter);
         context.say_nothing(&registry, of, Format::Tsv, (written, nothing))?;

@@ -15,7 +15,7 @@ use super::fail::Failure;
 use super::flags::Format;
 use super::render::{Align, Record, count, number, short_time, total_cells, total_text};
 use super::selection::Asked;
-use crate::catalog::{ParseSummaryKeyError, Summary, SummaryKey, SummaryOptions};
+use crate::catalog::{ParseSummaryKeyError, RunRow, Summary, SummaryKey, SummaryOptions};
 use crate::error::Result as LibraryResult;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
@@ -55,6 +55,21 @@ pub(super) struct Shape<R: Listed + 'static> {
         help_heading = "Output"
     )]
     columns: Vec<Chosen>,
+}
+
+/// What to type for sizes that a selection by size needs.
+pub(super) const COUNT: &str = "count them with: dalsegno scan --measure";
+
+/// That a selection by size leaves out what was never counted.
+fn uncounted_text(uncounted: u64, hint: &str) -> String {
+    let was = match uncounted {
+        1 => "1 array was never counted, so its size is unknown".to_owned(),
+        some => format!(
+            "{} arrays were never counted, so their sizes are unknown",
+            number(some)
+        ),
+    };
+    format!("{was}; {hint}")
 }
 
 impl<R: Listed> Shape<R> {
@@ -117,16 +132,31 @@ impl<R: Listed> Shape<R> {
         &self,
         registry: &Registry,
         filter: &Filter,
-        nothing: &str,
+        (nothing, hint): (&str, &str),
     ) -> Result<String, Failure> {
         let all = match self.limit {
             Some(0) => R::count(registry, filter, self.min_size)?,
             _ => 0,
         };
-        Ok(match all {
-            0 => nothing.to_owned(),
-            all => format!("0 of {}", count(all, R::NOUN)),
+        Ok(match (all, self.uncounted(registry, filter)?) {
+            (0, 0) => nothing.to_owned(),
+            (0, uncounted) => format!("{nothing}; {}", uncounted_text(uncounted, hint)),
+            (all, _) => format!("0 of {}", count(all, R::NOUN)),
         })
+    }
+
+    /// How many arrays of the selection a least size leaves out because they were never counted.
+    fn uncounted(&self, registry: &Registry, filter: &Filter) -> Result<u64, Failure> {
+        if self.min_size.is_none() {
+            return Ok(0);
+        }
+        let mut total = Total::default();
+        let of_any_size = filter.clone().min_bytes(None);
+        registry.runs_by(&of_any_size, &SummaryOptions::default(), |run: RunRow| {
+            total.merge(run.total);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(total.uncounted)
     }
 
     /// Writes the rows of a selection, and says their total below a table.
@@ -139,6 +169,7 @@ impl<R: Listed> Shape<R> {
         nothing: &str,
     ) -> Result<(), Failure> {
         self.say_unknown_metrics(context, registry)?;
+        let hint = context.with_base(COUNT);
         let mut total = Total::default();
         let scores = R::scores(registry, filter, &self.metrics())?;
         let mut rows = ChosenRows::new::<R>(
@@ -151,7 +182,7 @@ impl<R: Listed> Shape<R> {
             row.add_to(&mut total);
             rows.push(row)
         })?;
-        let nothing = &self.or_none(registry, filter, nothing)?;
+        let nothing = &self.or_none(registry, filter, (nothing, &hint))?;
         let written = rows.finish(nothing)?;
         // For people; in the other formats, stdout has the numbers to sum.
         if format == Format::Table && written > 0 {
@@ -166,6 +197,10 @@ impl<R: Listed> Shape<R> {
                 false => rows,
             };
             context.say(&format!("{rows}, {}", total_text(&total)));
+            let uncounted = self.uncounted(registry, filter)?;
+            if uncounted > 0 {
+                context.say(&uncounted_text(uncounted, &hint));
+            }
         }
         // The size of a sum is not in the filter.
         if written == 0 && filter.is_all() && self.min_size.is_some() && format != Format::Table {

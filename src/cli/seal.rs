@@ -95,8 +95,11 @@ impl SealCommand {
         if self.verbose || format != Format::Table || all <= MOST_ROWS {
             return all;
         }
+        let are = if all - MOST_ROWS == 1 { "is" } else { "are" };
         let more = render::number((all - MOST_ROWS) as u64);
-        context.say(&format!("{more} more are not listed; --verbose lists all"));
+        context.say(&format!(
+            "{more} more {are} not listed; --verbose lists all"
+        ));
         MOST_ROWS
     }
 

@@ -247,3 +247,31 @@ fn runs_and_iterations_are_left_out_by_their_own_size() {
         assert!(text.contains("err| no run matches"), "{text}");
     }
 }
+
+#[test]
+fn a_least_size_says_how_many_arrays_were_never_counted() {
+    let world = World::new();
+    for number in 0..3 {
+        world.write_array(&format!("r/validation.zarr/{number}/d/prediction"));
+    }
+    world.transcript("init --here --quiet\nscan --quiet");
+    let words = "3 arrays were never counted, so their sizes are unknown; count them with: dalsegno \
+                 scan --measure";
+    for command in ["list", "runs", "iterations"] {
+        for form in ["--table", ""] {
+            let text = world.transcript(&format!("{command} --min-size 1B {form}"));
+            assert!(text.contains(words), "{text}");
+        }
+        let text = world.transcript(&format!("{command} --table"));
+        assert!(!text.contains("never counted"), "{text}");
+    }
+    world.transcript("scan --measure --quiet");
+    for command in ["list", "runs", "iterations"] {
+        let text = world.transcript(&format!("{command} --min-size 1TB --table"));
+        assert!(!text.contains("never counted"), "{text}");
+    }
+    world.write_array("r/validation.zarr/4/d/prediction");
+    world.transcript("scan --quiet");
+    let text = world.transcript("list --min-size 1B --table");
+    assert!(text.contains("1 array was never counted"), "{text}");
+}

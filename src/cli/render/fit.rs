@@ -9,11 +9,13 @@
 //! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
 //! words.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::fold::{cut_column, cut_end, fold_column};
+use super::cut::{Lose, cut, cut_end};
+use super::fold::Shortening;
 use super::heads::{Align, Heads};
 use super::lines::{INDENT, broken, parts};
 
@@ -31,6 +33,9 @@ const CLOSE: usize = 10;
 
 /// A number stays rather than text, besides the first of a row, that is cut below this width.
 const LEGIBLE: usize = 12;
+
+/// Other columns are not left out to show more of a text than this.
+const MOST_LEGIBLE: usize = 40;
 
 /// Text is not cut below this width.
 const SHORTEST: usize = 8;
@@ -54,6 +59,8 @@ pub(super) struct Page {
     pub(super) widths: Vec<usize>,
     /// The wrapped column, which is not in `shown`.
     pub(super) prose: Option<Prose>,
+    /// Lines below each row, if there are any: whole cells that look as other ones do.
+    pub(super) below: Vec<Vec<String>>,
 }
 
 /// A last column that is wrapped over several lines.
@@ -73,26 +80,26 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     if !heads.chosen {
         page.leave_out_empty(heads, limit);
     }
-    let mut texts: Vec<usize> = page.shown.clone();
-    texts.retain(|&index| is_text(index));
-    texts.sort_by_key(|&index| std::cmp::Reverse(page.widths[index]));
-    for index in texts {
-        if page.width() > limit {
-            // What is too wide is wider by so much.
-            let over = page.width() - limit;
-            let room = page.widths[index].saturating_sub(over);
-            fold_column(&mut page.rows, index, room);
-            let widest = page.rows.iter().map(|row| row[index].width()).max();
-            page.widths[index] = widest.unwrap_or(0).max(heading(index));
-        }
-    }
+    let columns = page.fold(heads, limit);
     wrap_last(page, heads, limit);
     let whole = page.widths.clone();
     // From whole cells again: what was left out meanwhile makes room.
     let narrow = |page: &mut Page, least: usize| {
         page.widths.clone_from(&whole);
+        if page.width() <= limit {
+            return;
+        }
+        let floors = columns.iter().map(|(&index, column)| {
+            let floor = match least {
+                READABLE => column.legible(),
+                CLOSE => column.distinct(),
+                _ => 0,
+            };
+            (index, floor.max(least).max(heading(index)))
+        });
+        let floors: BTreeMap<usize, usize> = floors.collect();
         page.narrow(limit, |index, width| {
-            is_text(index) && width > least.max(heading(index))
+            floors.get(&index).is_some_and(|&floor| width > floor)
         });
     };
     let no_news = |page: &Page, index: usize| !page.tells_apart(heads, index);
@@ -143,9 +150,15 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
                     row[index] = cut_end(&row[index], page.widths[index]);
                 }
             }
-            _ => cut_column(&mut page.rows, index, page.widths[index]),
+            Align::Text | Align::Rare => {}
+            _ => {
+                for row in &mut page.rows {
+                    row[index] = cut(&row[index], page.widths[index], Lose::Middle);
+                }
+            }
         }
     }
+    page.shorten(&columns, heads, limit);
     if let Some(prose) = &mut page.prose {
         // Columns may have been left out since it was placed.
         if prose.beside {
@@ -154,7 +167,142 @@ pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
     }
 }
 
+/// A column of text that may be shortened.
+struct Column {
+    shortening: Shortening,
+    /// With this width, all cells differ; counted when it is needed.
+    distinct: OnceCell<usize>,
+}
+
+impl Column {
+    fn distinct(&self) -> usize {
+        *self
+            .distinct
+            .get_or_init(|| self.shortening.least(MOST_LEGIBLE))
+    }
+
+    /// With this width, cells show whole what they differ in.
+    fn legible(&self) -> usize {
+        self.shortening
+            .legible()
+            .min(MOST_LEGIBLE)
+            .max(self.distinct())
+    }
+}
+
 impl Page {
+    /// Leaves out of cells of text what all of a column have in common, as far as the page is too wide.
+    /// Gives the columns of text.
+    fn fold(&mut self, heads: &Heads, limit: usize) -> BTreeMap<usize, Column> {
+        let mut columns = BTreeMap::new();
+        if self.width() <= limit {
+            return columns;
+        }
+        let is_text = |&index: &usize| matches!(heads.columns[index].1, Align::Text | Align::Rare);
+        let mut texts: Vec<usize> = self.shown.iter().copied().filter(is_text).collect();
+        for &index in &texts {
+            let shortening = Shortening::of(self.rows.iter().map(|row| row[index].as_str()));
+            let distinct = OnceCell::new();
+            columns.insert(
+                index,
+                Column {
+                    shortening,
+                    distinct,
+                },
+            );
+        }
+        texts.sort_by_key(|&index| std::cmp::Reverse(self.widths[index]));
+        let whole = self.widths.clone();
+        let last = self.shown.last().copied().filter(|_| self.shown.len() > 1);
+        let prose = last.filter(|&last| heads.columns[last].1 == Align::Prose);
+        // A last column that is wrapped needs so many columns beside the others, or none below them.
+        let targets = match prose {
+            Some(last) => [self.widths[last], 2 * SENTENCE, SENTENCE]
+                .map(|room| room.min(self.widths[last]))
+                .to_vec(),
+            None => vec![0],
+        };
+        let all = self.shown.clone();
+        self.shown.retain(|&index| prose != Some(index));
+        let mut limits: Vec<usize> = match prose {
+            Some(_) => targets
+                .iter()
+                .map(|target| limit.saturating_sub(target + GAP))
+                .collect(),
+            None => Vec::new(),
+        };
+        limits.push(limit);
+        for limit in limits {
+            self.widths.clone_from(&whole);
+            for &index in &texts {
+                let over = self.width().saturating_sub(limit);
+                let folded = columns[&index].shortening.folded();
+                let heading = heads.columns[index].0.width();
+                let room = self.widths[index].saturating_sub(over);
+                self.widths[index] = self.widths[index].min(room.max(folded).max(heading));
+            }
+            if self.width() <= limit {
+                break;
+            }
+        }
+        self.shown = all;
+        columns
+    }
+
+    /// Shortens the cells of the columns of text to their widths. What one column does not need, the
+    /// next one may have.
+    fn shorten(&mut self, columns: &BTreeMap<usize, Column>, heads: &Heads, limit: usize) {
+        let limit = match &self.prose {
+            Some(prose) if prose.beside => limit.saturating_sub(GAP + prose.room),
+            _ => limit,
+        };
+        let texts: Vec<usize> = self
+            .shown
+            .iter()
+            .copied()
+            .filter(|index| columns.contains_key(index))
+            .collect();
+        let needs = |index: usize, width: usize| {
+            let shown = columns[&index].shortening.shown(width);
+            let widest = shown.values().map(|cell| cell.width()).max();
+            widest
+                .unwrap_or(0)
+                .max(heads.columns[index].0.width())
+                .min(width)
+        };
+        let given = self.widths.clone();
+        for &index in &texts {
+            self.widths[index] = needs(index, self.widths[index]);
+        }
+        for &index in &texts {
+            let spare = limit.saturating_sub(self.width());
+            if spare > 0 {
+                self.widths[index] = needs(index, given[index].max(self.widths[index] + spare));
+            }
+            // It must not take more than there is.
+            if self.width() > limit {
+                self.widths[index] = needs(index, given[index]);
+            }
+        }
+        self.below = vec![Vec::new(); self.rows.len()];
+        for &index in &texts {
+            let shown = columns[&index].shortening.shown(self.widths[index]);
+            let mut as_shown: BTreeMap<&str, usize> = BTreeMap::new();
+            for cell in shown.values() {
+                *as_shown.entry(cell).or_default() += 1;
+            }
+            for (row, below) in self.rows.iter_mut().zip(&mut self.below) {
+                let Some(cell) = shown.get(row[index].as_str()) else {
+                    continue;
+                };
+                if as_shown[cell.as_str()] > 1 && limit >= INDENT + SHORTEST {
+                    below.extend(wrap(&row[index], limit - INDENT));
+                }
+                row[index].clone_from(cell);
+            }
+        }
+    }
+
     fn width(&self) -> usize {
         total(&self.shown, &self.widths)
     }

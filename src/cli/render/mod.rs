@@ -1,11 +1,13 @@
 //! Writes data to stdout: rows as tables, TSV or JSON, JSON documents, values as text.
 
 mod bar;
+mod cut;
 mod fit;
 mod fold;
 mod heads;
 mod json;
 mod lines;
+mod pieces;
 mod rows;
 mod table;
 mod text;

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
+use super::cut::cut_end;
 use super::fit::{GAP, Page, fit, total, wrap};
-use super::fold::cut_end;
 use super::heads::{Align, Heads};
 use super::lines::INDENT;
 use super::text::flat;
@@ -105,6 +105,7 @@ impl Table {
             shown,
             widths,
             prose: None,
+            below: Vec::new(),
         };
         match limit {
             Some(limit) => {
@@ -153,12 +154,16 @@ impl Table {
                 }
             }
         }
-        for row in &page.rows {
+        for (number, row) in page.rows.iter().enumerate() {
             let line = line(&|index| row[index].clone());
+            let below = page.below.get(number).into_iter().flatten();
             let Some(prose) = &page.prose else {
                 // Without the padding of the last column, which a terminal might wrap into an empty
                 // line.
                 writeln!(out, "{}", line.trim_end())?;
+                for part in below {
+                    writeln!(out, "{:INDENT$}{part}", "")?;
+                }
                 continue;
             };
             let mut parts = wrap(&row[prose.index], prose.room).into_iter();
@@ -168,8 +173,14 @@ impl Table {
                 for part in parts {
                     writeln!(out, "{}", beside("", width, &part))?;
                 }
+                for part in below {
+                    writeln!(out, "{:INDENT$}{part}", "")?;
+                }
             } else {
                 writeln!(out, "{}", line.trim_end())?;
+                for part in below {
+                    writeln!(out, "{:INDENT$}{part}", "")?;
+                }
                 // `-` means no text, which needs no line of its own.
                 for part in parts.filter(|part| self.heads.chosen || part != "-") {
                     writeln!(out, "{:INDENT$}{part}", "")?;
@@ -414,6 +425,117 @@ mod tests {
             for line in render(["raw", "gt"], limit).lines() {
                 assert!(line.width() <= limit.max(3), "{limit}: {line}");
             }
+        }
+    }
+
+    fn paths() -> Vec<String> {
+        let name = "output/WatershedPostProcessorParameters(id=3, bias=0.75, context=(32, 32, 32))";
+        let mut paths = Vec::new();
+        for run in ["affs_run", "affs_run2"] {
+            for iteration in ["1", "2"] {
+                for array in ["prediction", name] {
+                    paths.push(format!("{run}/validation.zarr/{iteration}/val_a/{array}"));
+                }
+            }
+        }
+        paths
+    }
+
+    fn lines(heads: Heads, rows: &[Vec<String>], limit: usize) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut table = Table::new(heads, false, Room::Columns(limit));
+        for row in rows {
+            table.push(row.clone(), &mut out).unwrap();
+        }
+        table.finish(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().all(|line| line.width() <= limit), "{text}");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn paths_show_their_run_and_iteration() {
+        const ITEMS: &[Column] = &[
+            Column("SIZE", Align::Right),
+            Column("FILES", Align::Right),
+            Column("ARTIFACTS", Align::Right),
+            Column("OTHERS", Align::Right),
+            Column("PATH", Align::Text),
+        ];
+        let row = |path: String| {
+            let numbers = ["37.1 KiB", "12", "1", "4 KiB"].map(str::to_owned);
+            numbers.into_iter().chain([path]).collect()
+        };
+        let rows: Vec<Vec<String>> = paths().into_iter().map(row).collect();
+        let minor = &["OTHERS", "FILES", "ARTIFACTS"];
+        for limit in [60, 80, 100, 130] {
+            let lines = lines(Heads::new(ITEMS, minor), &rows, limit);
+            assert_eq!(lines.len(), rows.len() + 1, "{lines:#?}");
+            for (line, row) in lines[1..].iter().zip(&rows) {
+                let mut names = row[4].split('/');
+                let start = format!("  {}/", names.next().unwrap());
+                let iteration = format!("/{}/", names.nth(1).unwrap());
+                assert!(
+                    line.contains(&start) && line.contains(&iteration),
+                    "{lines:#?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn beside_sentences_paths_are_not_cut_more_than_they_need() {
+        const FOUND: &[Column] = &[
+            Column("CLASS", Align::Left),
+            Column("PATH", Align::Text),
+            Column("DETAIL; NEXT", Align::Prose),
+        ];
+        let detail = "no data is there; --repair: mark missing ".repeat(3);
+        let row = |path: String| vec!["missing".to_owned(), path, detail.clone()];
+        let rows: Vec<Vec<String>> = paths().into_iter().map(row).collect();
+        for (limit, path) in [(80, 3), (130, 3)] {
+            let lines = lines(Heads::new(FOUND, &[]), &rows, limit);
+            let shown: Vec<&String> = lines
+                .iter()
+                .filter(|line| line.starts_with("missing"))
+                .collect();
+            assert!(
+                shown[0].contains("affs_run/validation.zarr/1/val_a/prediction"),
+                "{lines:#?}"
+            );
+            assert!(
+                shown[path].contains("/2/val_a/output/Watershed"),
+                "{lines:#?}"
+            );
+            assert!(shown[path].contains("(id=3"), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn cells_that_look_alike_are_whole_on_a_second_line() {
+        const NAMES: &[Column] = &[
+            Column("A", Align::Text),
+            Column("B", Align::Text),
+            Column("C", Align::Text),
+        ];
+        let row = |end: &str| {
+            let name = format!("{}{end}", "ab".repeat(8));
+            vec![name.clone(), format!("1{name}1"), "c".repeat(9)]
+        };
+        let heads = Heads {
+            chosen: true,
+            ..Heads::new(NAMES, &[])
+        };
+        let rows = [
+            row("xxxxxxxxxxxxxx1yyyyyyyyyyyyyyyyyyyy"),
+            row("xxxxxxxxxxxxxx2yyyyyyyyyyyyyyyyyyyy"),
+        ];
+        let wide = lines(heads.clone(), &rows, 60);
+        assert_eq!(wide.len(), 3, "{wide:#?}");
+        let same = |lines: &[String]| lines.iter().collect::<BTreeSet<_>>().len() < lines.len();
+        for limit in 14..60 {
+            let lines = lines(heads.clone(), &rows, limit);
+            assert!(!same(&lines), "{lines:#?}");
         }
     }
 
