@@ -1,11 +1,12 @@
 //! Makes a page of a table fit a terminal.
 //!
 //! These steps are taken until it fits: bars are left out; columns without a value on the page are
-//! left out; what all cells of a column of text have in common is folded; the last column, if it is
-//! prose, is wrapped over several lines; long cells of text are cut; columns are left out, the
-//! least important first, but those that tell rows apart stay as long as cells can be cut further
-//! and are legible; else the most important number stays in their place.
-//! Columns that the user named are left out last: their cells are cut shorter, and their headings.
+//! left out; what all cells of a column of text have in common is folded (`fold.rs`); the last column,
+//! if it is prose, is wrapped over several lines; long cells of text are cut, as far as they stay
+//! legible; columns are left out, the least important first, but those that tell rows apart stay as
+//! long as cells can be cut further and are legible; else the most important number stays in their
+//! place. Columns that the user named are left out last: their cells are cut shorter, and their
+//! headings. Different cells that look alike even so are whole on a second line.
 //! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
 //! words.
 
