@@ -12,21 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unicode_width::UnicodeWidthStr;
 
 use super::cut::{ELLIPSIS, Lose, cut, fitting};
-use super::pieces::{CONTAINER, FEWEST, Form, Place, Slot, common, head, pieces_of};
-
-#[derive(Debug)]
-struct Piece {
-    form: Form,
-    /// What is between the piece before and this one.
-    gap: &'static str,
-    text: String,
-    slot: usize,
-    /// Columns of the text, and of its first word with the sign for the rest.
-    width: usize,
-    head_width: usize,
-    /// Columns of its shortest form.
-    least: usize,
-}
+use super::pieces::{CONTAINER, FEWEST, Form, Piece, Place, Slot, common, head, pieces_of};
 
 /// Something that makes cells shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +36,6 @@ pub(super) struct Shortening {
     cells: Vec<(String, Vec<Piece>)>,
     slots: Vec<Slot>,
     steps: Vec<Step>,
-    /// Whether each cell is one piece: then its middle goes.
-    is_plain: bool,
     /// So many of the first steps leave out only what is the same in all cells.
     folding: usize,
     /// So many leave whole what cells differ in, runs and iterations.
@@ -91,17 +75,19 @@ impl Shortening {
                     head_width: (head(text).width() + 1).min(text.width()),
                     text: text.to_owned(),
                     least: 0,
+                    is_alone: false,
                 });
             }
             let last = pieces.iter().rfind(|piece| piece.form == Form::Name);
             if let Some(last) = last {
                 slots[last.slot].is_last = true;
             }
+            if let [alone] = pieces.as_mut_slice() {
+                alone.is_alone = true;
+            }
             read.push((cell.to_owned(), pieces));
         }
-        let is_plain = read.iter().all(|(_, pieces)| pieces.len() == 1);
         let mut all = Self {
-            is_plain,
             cells: read,
             slots,
             steps: Vec::new(),
@@ -295,17 +281,20 @@ impl Shortening {
             }
         }
         if best.values().any(|text| text.width() > width) {
-            let ways = match self.is_plain {
-                true => [Lose::Start, Lose::End, Lose::Middle],
-                false => [Lose::Start, Lose::Middle, Lose::End],
-            };
-            let ways = ways.map(|lose| {
-                let all = best
-                    .iter()
-                    .map(|(cell, text)| (*cell, cut(text, width, lose)));
+            // What is alone in a cell has a beginning and an end that say something.
+            let alone = self.cells.iter().filter(|(_, pieces)| pieces.len() == 1);
+            let alone: BTreeSet<&str> = alone.map(|(cell, _)| cell.as_str()).collect();
+            let loses = [Lose::Start, Lose::Middle, Lose::End];
+            let ways =
+                [Lose::Start, Lose::End, Lose::Middle].map(|lose| loses.map(|other| (lose, other)));
+            let ways = ways.into_iter().flatten().map(|(of_alone, of_others)| {
+                let all = best.iter().map(|(cell, text)| match alone.contains(cell) {
+                    true if text.width() > width => (*cell, cut(cell, width, of_alone)),
+                    _ => (*cell, cut(text, width, of_others)),
+                });
                 all.collect::<BTreeMap<&str, String>>()
             });
-            best = ways.into_iter().max_by_key(distinct).unwrap_or(best);
+            best = ways.max_by_key(distinct).unwrap_or(best);
         }
         best
     }
@@ -337,6 +326,10 @@ impl Shortening {
             let is_name =
                 self.slots[pieces[index].slot].is_last && pieces[index].form == Form::Name;
             let room = width.saturating_sub(used(&states));
+            if let Some((name, part)) = self.trimmed(pieces, &states, (index, before), width) {
+                (states[index], states[name]) = (before, part);
+                continue;
+            }
             if is_name && now == State::Omitted && room >= FEWEST {
                 states[index] = State::Part(room);
                 if used(&states) > width {
@@ -347,6 +340,31 @@ impl Shortening {
         let text = self.render(pieces, &states);
         debug_assert_eq!(text.width(), self.width(pieces, &states), "{text}");
         text
+    }
+
+    /// A field that was left out has room again if the name before it loses a few characters: which
+    /// name, and what stays of it.
+    fn trimmed(
+        &self,
+        pieces: &[Piece],
+        states: &[State],
+        (index, before): (usize, State),
+        width: usize,
+    ) -> Option<(usize, State)> {
+        if pieces[index].form != Form::Field {
+            return None;
+        }
+        let name = pieces[..index]
+            .iter()
+            .rposition(|piece| piece.form == Form::Name)?;
+        let is_free = states[name] == State::Head && !self.slots[pieces[name].slot].is_needed;
+        let mut states = states.to_vec();
+        states[index] = before;
+        let over = self.width(pieces, &states).saturating_sub(width);
+        let left = pieces[name].head_width.saturating_sub(over + 1);
+        states[name] = State::Part(left);
+        let fits = is_free && left > FEWEST && self.width(pieces, &states) <= width;
+        fits.then_some((name, State::Part(left)))
     }
 
     /// Applies a step to a cell, unless nothing would be left; gives the piece and its state before.
@@ -424,7 +442,7 @@ impl Shortening {
         let take = |text: &str, room: usize| -> String {
             fitting(room, &mut text.chars()).into_iter().collect()
         };
-        if self.is_plain && !slot.is_needed {
+        if piece.is_alone && !slot.is_needed {
             return cut(text, room + 1, Lose::Middle);
         }
         if !slot.is_needed {

@@ -135,6 +135,23 @@ pub(super) fn pieces_of(cell: &str) -> Vec<(Form, &'static str, &str, Place)> {
     pieces
 }
 
+/// A part of a cell.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) form: Form,
+    /// What is between the piece before and this one.
+    pub(super) gap: &'static str,
+    pub(super) text: String,
+    pub(super) slot: usize,
+    /// Columns of the text, and of its first word with the sign for the rest.
+    pub(super) width: usize,
+    pub(super) head_width: usize,
+    /// Columns of its shortest form.
+    pub(super) least: usize,
+    /// Whether it is all of its cell: then its middle goes.
+    pub(super) is_alone: bool,
+}
+
 /// The pieces at one place of all cells.
 #[derive(Debug)]
 pub(super) struct Slot {
