@@ -261,7 +261,7 @@ fn columns_that_were_asked_for_are_cut_before_they_are_left_out() {
         ),
         (
             60,
-            "list --columns run,kind,dataset,parameters,container,state,size,sealed,levels,pinned",
+            "list --columns run,kind,dataset,parameters,state,size,sealed,levels,pinned",
         ),
         (
             80,
