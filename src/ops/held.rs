@@ -202,11 +202,13 @@ fn believed(base: &Base, id: &RemovalId, folder: &TrashFolder) -> Result<Vec<Hel
     Ok(held)
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
+    #[cfg(feature = "cli")]
     use super::*;
 
     #[test]
+    #[cfg(feature = "cli")]
     fn the_owner_is_read_from_the_error() {
         let base = Base::open(Path::new("/")).unwrap();
         let item = HeldItem {
