@@ -680,7 +680,10 @@ impl Error {
             "registry-not-a-folder" => Hint::MoveAwayFromFolderName,
             "catalog-taken" => Hint::NameNewCatalog,
             "catalog-other-path" => Hint::LeaveCatalogOut,
-            "catalog-elsewhere" => Hint::UseKeeper,
+            "catalog-elsewhere" => match self {
+                Self::Catalog(CatalogError::AtKeeper { lost: Some(_), .. }) => Hint::TakeUpCatalog,
+                _ => Hint::UseKeeper,
+            },
             "catalog-not-here" => Hint::FindCatalog,
             "catalog-not-copied" => Hint::CopyCatalog,
             "catalog-outdated" => Hint::TakeNewerCatalog,

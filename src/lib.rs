@@ -45,8 +45,8 @@ pub use catalog::config::{CatalogConfig, Config, ConfigError, TrashConfig};
 pub use catalog::sqlite::backup::Backup;
 pub use catalog::{
     CatalogCounts, CatalogError, CatalogFiles, CatalogHealth, DuGroup, DuRow, Durability,
-    IterationRow, ParseSummaryKeyError, PinChange, Recorded, RunRow, ScoreQuery, SummaryKey,
-    SummaryOptions,
+    IterationRow, LostPlace, ParseSummaryKeyError, PinChange, Recorded, RunRow, ScoreQuery,
+    SummaryKey, SummaryOptions,
 };
 pub use error::{Error, Result};
 pub use model::causes::with_causes;

@@ -641,3 +641,25 @@ def test_writing_over_data_of_another_user_notes_nothing(base: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     notes = [path for path in inbox.rglob("*.jsonl") if path not in before]
     assert not any('"failed"' in path.read_text() for path in notes)
+
+
+def test_a_lost_section_is_named_and_what_is_recorded_is_noted(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (base / ".dalsegno" / "config.toml").write_text("")
+    with caplog.at_level(logging.WARNING, "dalsegno"):
+        registry = dalsegno.Registry(base)
+    assert "config.toml has lost its [catalog] section" in caplog.text
+    assert "Registry(base, create=True, catalog=PATH)" in caplog.text
+    with registry:
+        registry.record("prediction", run="mito", iteration=2, dataset="crop1")
+        with pytest.raises(errors.CatalogElsewhereError):
+            list(registry.list())
+        with pytest.raises(errors.CatalogElsewhereError):
+            registry.remove(run="mito")
+    with pytest.raises(errors.CatalogElsewhereError):
+        dalsegno.rebuild(base)
+    assert not (base / ".dalsegno" / "catalog.sqlite3").exists()
+    catalog = base.parent / "disk" / "c.sqlite3"
+    with dalsegno.Registry(base, create=True, catalog=catalog) as registry:
+        assert len(list(registry.list())) == 2

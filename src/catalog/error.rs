@@ -8,6 +8,19 @@ use crate::model::clock::Timestamp;
 use crate::model::operation::UndoError;
 use crate::model::pin::PinError;
 
+/// Name of the configuration in the registry's folder.
+pub(super) const CONFIG_FILE: &str = "config.toml";
+
+/// What `config.toml` has lost of a catalog outside the base directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LostPlace {
+    /// The section `[catalog]`.
+    Section,
+    /// The path in that section.
+    Path,
+}
+
 /// Everything that a call of the catalog can fail with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,18 +125,18 @@ pub enum CatalogError {
         /// The path that was given.
         given: PathBuf,
     },
-    /// The catalog is on another host, which the base directory names.
-    #[error(
-        "the catalog {} of this base directory is on host {host}; this is {here}",
-        .path.display()
-    )]
+    /// The catalog is on another host, which the base directory names; or it is outside the base
+    /// directory, and `config.toml` does not name it any more.
+    #[error("{}", at_keeper(.path, .host.as_deref(), .here, *.lost))]
     AtKeeper {
-        /// Catalog file, on that host.
+        /// Catalog file, on that host; `config.toml` if nothing names the catalog any more.
         path: PathBuf,
-        /// The host that has the catalog.
-        host: String,
+        /// The host that has the catalog; `None` if nothing names it any more.
+        host: Option<String>,
         /// This host.
         here: String,
+        /// What `config.toml` has lost; `None` if it names the catalog.
+        lost: Option<LostPlace>,
     },
     /// The catalog is outside the base directory, and neither it nor a trace of it is on this host.
     #[error("the catalog {}{}", .path.display(), not_here(.keeper.as_deref()))]
@@ -425,6 +438,27 @@ fn there_is_one(near: Option<&Path>) -> String {
     near.map_or(String::new(), |near| {
         format!("; {} has one", near.display())
     })
+}
+
+/// Where a catalog outside the base directory is.
+fn at_keeper(path: &Path, host: Option<&str>, here: &str, lost: Option<LostPlace>) -> String {
+    // A path that is known is that of the catalog.
+    let is_known = lost.is_none() || !path.ends_with(CONFIG_FILE);
+    let catalog = match is_known {
+        true => format!("the catalog {} of this base directory", path.display()),
+        false => "the catalog of this base directory".to_owned(),
+    };
+    let place = match host {
+        Some(host) if host == here => format!("is on this host, {here}"),
+        Some(host) => format!("is on host {host}; this is {here}"),
+        None => format!("is outside of it, and nothing names its host; this is {here}"),
+    };
+    let lost = match lost {
+        None => "",
+        Some(LostPlace::Section) => "config.toml has lost its [catalog] section: ",
+        Some(LostPlace::Path) => "config.toml has lost the path in its [catalog] section: ",
+    };
+    format!("{lost}{catalog} {place}")
 }
 
 /// What became of a catalog outside the base directory.

@@ -12,6 +12,7 @@
 //! | `catalog.sqlite3.reserve` | `reserve` |
 //! | `.dalsegno/backups/`, or `<catalog>.backups/` | `backup` |
 //! | `catalog.sqlite3.rebuild`, `.damaged-*` | `replace` |
+//! | `.dalsegno/catalog-place.toml`, if the catalog is elsewhere | `remembered` |
 //! | `<catalog>.base`, if the catalog is elsewhere | `binding` |
 //! | `.dalsegno/published.sqlite3`, `<catalog>.publishing*` | `publish` |
 //!
@@ -79,7 +80,7 @@ mod twins;
 mod undo;
 
 pub use counts::CatalogCounts;
-pub use error::CatalogError;
+pub use error::{CatalogError, LostPlace};
 pub use exchange::Exchange;
 pub use inbox::{Folded, Folding};
 pub(crate) use names::NameOf;

@@ -18,12 +18,12 @@ use std::path::Path;
 use rustix::process::geteuid;
 
 use super::binding::{self, Binding, OTHERS_WRITE, binding_of, read, real};
-use super::error::CatalogError;
+use super::error::{CONFIG_FILE, CatalogError};
 use super::sharing;
 use super::sqlite::file::Catalog;
 use super::sqlite::options::{CatalogOptions, Keeper};
 use super::sqlite::published::PUBLISHED_FILE;
-use super::sqlite::registry_dir::{CONFIG_FILE, RegistryDir};
+use super::sqlite::registry_dir::RegistryDir;
 use super::sqlite::replace;
 use crate::model::name::REGISTRY_DIR;
 
@@ -347,11 +347,30 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
             found,
         });
     }
+    if folder.lost().is_some() && folder.registry().is_none() {
+        // Nothing in the base directory says which catalog it is.
+        require_bound(folder, path, &found)?;
+    }
     require_current(folder, path, &opened, here)?;
     // A crash in between leaves a binding, which the next call writes again.
     binding::bind(path, &folder.base, &found)?;
     sharing::give(folder, path)?;
     folder.write_catalog_place(path, &found, here)
+}
+
+/// Refuses a catalog of which nothing says that it belongs to the base directory.
+fn require_bound(folder: &RegistryDir, path: &Path, registry: &str) -> Result<(), CatalogError> {
+    match binding::is_of_this_base(path, &folder.base, registry)? {
+        true => Ok(()),
+        false => Err(CatalogError::Unbound {
+            path: path.to_owned(),
+            why: format!(
+                "nothing in {REGISTRY_DIR} names its registry, and {} does not name this base \
+                 directory",
+                binding_of(path).display()
+            ),
+        }),
+    }
 }
 
 /// Writes down what an older version did not: whose the catalog is, and on which host. Says whether

@@ -71,7 +71,8 @@ pub(super) struct Context {
 /// The host that has the catalog and takes in what a command noted, as JSON documents have it.
 #[derive(Debug, Serialize)]
 pub(super) struct NotedFor {
-    pub(super) host: String,
+    /// Null if nothing names it.
+    pub(super) host: Option<String>,
 }
 
 /// What an answer knows of the disk, as JSON documents have it.
@@ -198,7 +199,10 @@ impl Context {
         self.say(&format!(
             "noted {}; {} takes {them} into the catalog with its next command that writes",
             count(number, what),
-            noted.host
+            noted
+                .host
+                .as_deref()
+                .unwrap_or("the host that has the catalog")
         ));
     }
 
@@ -211,10 +215,12 @@ impl Context {
             "33",
             "warning:",
             &format!(
-                "could not note it ({}): {error}; when it is written, take it in on host {} with: \
-                 {}",
+                "could not note it ({}): {error}; when it is written, take it in on {} with: {}",
                 error.code(),
-                noted.host,
+                match &noted.host {
+                    Some(host) => format!("host {host}"),
+                    None => "the host that has the catalog".to_owned(),
+                },
                 self.with_base("dalsegno scan")
             ),
         );

@@ -60,6 +60,23 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
              published copy or the newest backup, with: dalsegno rebuild --catalog {path}"
         ));
     }
+    if let Error::Catalog(CatalogError::AtKeeper {
+        path,
+        host: Some(host),
+        here,
+        lost: Some(_),
+    }) = error
+    {
+        let path = shell_word(&path.display().to_string());
+        let there = match host == here {
+            true => String::new(),
+            false => format!("on host {host}, "),
+        };
+        return Some(format!(
+            "{there}take it up again with: dalsegno init --here --catalog {path}; until then what is \
+             recorded is noted"
+        ));
+    }
     if let Error::OfAnotherUser { path, host } = error {
         return Some(who_seals(path, host.as_deref()));
     }
@@ -264,9 +281,14 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "run the command on that host; if that host was renamed, or the catalog moved here: \
              dalsegno init --keeper"
         }
+        Hint::TakeUpCatalog => {
+            "on the host that has it, take it up again with: dalsegno init --here --catalog PATH, \
+             with the path of its file, beside which PATH.base names this base directory; until then \
+             what is recorded is noted"
+        }
         Hint::FindCatalog => {
-            "run the command on the host that has it, or mount its disk; if it is lost, make a new \
-             one with: dalsegno rebuild --catalog PATH"
+            "run the command on the host that has it, or mount its disk; if it is lost, or was copied \
+             to this host, say so with: dalsegno init --keeper --catalog PATH"
         }
         Hint::CopyCatalog => {
             "copy it there, on its host, with: sqlite3 FILE \".backup PATH\"; if it is lost, copy \

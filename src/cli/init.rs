@@ -149,6 +149,8 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         .keeper(command.keeper)
         .shared(command.shared);
     interrupt::changes();
+    // What config.toml has lost is taken up again.
+    let was_lost = RegistryDir::find(&base).is_ok_and(|folder| folder.lost().is_some());
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     // Only these print a result; for people, the messages below say it.
@@ -163,7 +165,7 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         return Ok(());
     }
     let base = registry.base().display();
-    let artifacts = match is_new {
+    let artifacts = match is_new || was_lost {
         true => registry.counts()?.artifacts,
         false => 0,
     };

@@ -154,7 +154,7 @@ impl Context {
     /// what is noted.
     pub(super) fn inbox_here(&self) -> Result<Inbox, Failure> {
         let inbox = Inbox::open(self.base()?)?;
-        let host = hostname();
+        let host = Some(hostname());
         let _ = self.noted.set(NotedFor { host });
         Ok(inbox)
     }

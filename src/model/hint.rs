@@ -69,7 +69,9 @@ hints! {
     LeaveCatalogOut = "leave-catalog-out",
     /// Call it on the host that has the catalog, or make this host the keeper.
     UseKeeper = "use-keeper",
-    /// Use the host or the disk that has the catalog, or rebuild a lost one by naming it.
+    /// Take the catalog up again on the host that has it, by its path.
+    TakeUpCatalog = "take-up-catalog",
+    /// Use the host or the disk that has the catalog, or make this host the keeper.
     FindCatalog = "find-catalog",
     /// Copy the catalog to the path, from its host, its published copy or a backup.
     CopyCatalog = "copy-catalog",

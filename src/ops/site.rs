@@ -31,10 +31,10 @@ impl CatalogSite {
     /// Whether the base directory does not name the host of its catalog yet, or the catalog does
     /// not name its base directory: an older version made them.
     pub(crate) fn is_unlearned(&self) -> bool {
-        let host = self.folder.as_ref().and_then(RegistryDir::host);
+        let names_host = self.folder.as_ref().is_some_and(RegistryDir::names_host);
         match self.tie {
             Some(Tie::Unclaimed) => true,
-            Some(Tie::Bound) => host.is_none(),
+            Some(Tie::Bound) => !names_host,
             Some(Tie::Given) | None => false,
         }
     }
@@ -76,6 +76,10 @@ impl Wanted {
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
             found => Some(found?),
         };
+        // A catalog in the base directory would be a second one.
+        if let Some(refusal) = folder.as_ref().and_then(|it| it.refusal(&self.here)) {
+            return Err(refusal.into());
+        }
         let is_given = given.is_some();
         let remembered = folder.as_ref().map(RegistryDir::catalog);
         let path = match (given, remembered) {
@@ -168,6 +172,9 @@ impl Wanted {
         let mut folder = RegistryDir::find(base.path())?;
         let single_host = folder.single_host();
         let is_renamed = self.keeper && single_host.is_some_and(|host| host != self.here);
+        if folder.lost().is_some() {
+            return self.take_up(folder);
+        }
         let Some(remembered) = folder.elsewhere() else {
             // A catalog inside the base directory belongs to it already. What may have changed is
             // the one host that writes it.
@@ -189,7 +196,8 @@ impl Wanted {
         }
         let path = given.unwrap_or(remembered).to_owned();
         // A rebuild is for the host that has the catalog already, at the path that is remembered.
-        let is_new_place = !is_same || folder.host().is_some_and(|host| host != here);
+        // Without a host in the settings, only the user says that it is here.
+        let is_new_place = !is_same || folder.host().is_none_or(|host| host != here) && self.keeper;
         // Before it is said what to copy to the path, which only the owner's word makes of use.
         catalog::require_owner(&folder, &path)?;
         let explain = |error| match is_new_place {
@@ -207,6 +215,43 @@ impl Wanted {
         catalog::claim(&mut folder, &path, here).map_err(explain)?;
         if is_renamed {
             folder.write_single_host(here)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down again where the catalog is, after `config.toml` has lost it, if the user says so.
+    /// Whatever else knows the place or the host has to agree, unless this host is to be the keeper.
+    fn take_up(&self, mut folder: RegistryDir) -> Result<()> {
+        let known = folder.lost().cloned().unwrap_or_default();
+        let here = &*self.here;
+        if !self.keeper && known.host.as_deref().is_some_and(|host| host != here) {
+            // Opening says what to type, and where.
+            return Ok(());
+        }
+        let path = match (&self.catalog, &known.path) {
+            (Some(given), Some(remembered)) if given != remembered && !self.keeper => {
+                let (remembered, given) = (remembered.clone(), given.clone());
+                return Err(CatalogError::Elsewhere { remembered, given }.into());
+            }
+            (Some(given), _) => given.clone(),
+            (None, Some(remembered)) if self.keeper => remembered.clone(),
+            (None, _) => return Ok(()),
+        };
+        catalog::require_owner(&folder, &path)?;
+        let explain = |error| catalog::not_copied(&path, error);
+        catalog::check_file(&path).map_err(explain)?;
+        let single_host = match self.keeper {
+            true => known.single_host.as_ref().map(|_| here),
+            false => known.single_host.as_deref(),
+        };
+        if let FsKind::Network(file_system) =
+            store::fs_kind(path.parent().unwrap_or(Path::new("/")))?
+        {
+            self.check_host(&path, file_system, single_host)?;
+        }
+        catalog::claim(&mut folder, &path, here).map_err(explain)?;
+        if let Some(host) = single_host {
+            folder.write_single_host(host)?;
         }
         Ok(())
     }

@@ -297,6 +297,7 @@ impl Options {
         }
         let is_unlearned = site.is_unlearned() && !self.read_only;
         let is_unproven = site.tie == Some(Tie::Unclaimed);
+        let is_bound = site.tie == Some(Tie::Bound);
         let publisher = site.keeper.as_ref().map(|keeper| keeper.host.clone());
         let explain = |error| match &publisher {
             _ if is_unproven => catalog::unproven(error),
@@ -377,6 +378,9 @@ impl Options {
             }
             // From now on each change through this handle updates the copy for the other hosts.
             if folder.host() == Some(&here) {
+                if is_bound {
+                    folder.remember();
+                }
                 catalog.publish_in(folder.dir());
             }
         }

@@ -218,7 +218,13 @@ impl RecordingStore {
             };
         }
         let opened = options.create(&self.base);
-        if let Err(Error::Catalog(CatalogError::AtKeeper { path, host, .. })) = &opened {
+        if let Err(Error::Catalog(CatalogError::AtKeeper {
+            path,
+            host: Some(host),
+            lost: None,
+            ..
+        })) = &opened
+        {
             state.elsewhere = Some(Elsewhere {
                 catalog: path.clone(),
                 host: Some(host.clone()),

@@ -742,3 +742,70 @@ fn a_copy_is_as_old_as_it_says_itself_whatever_the_file_is_dated() {
     on(&world, "node1", "pin kept --run er --reason paper");
     assert!(published() > second);
 }
+
+#[test]
+fn a_section_that_config_toml_has_lost_is_named_on_each_host_with_what_to_type() {
+    let world = world();
+    on(&world, "node1", "pin keep --run er --reason paper --quiet");
+    fs::write(world.base.join(".dalsegno/config.toml"), "").unwrap();
+    let (disk, gone) = (world.dir.join("disk"), world.dir.join("gone"));
+    fs::rename(&disk, &gone).unwrap();
+    let catalog = disk.join("c.sqlite3");
+    let init = format!("init --here --catalog {}", catalog.display());
+    let mut text = on(
+        &world,
+        "node2",
+        "runs
+        rm --run er --yes
+        rebuild
+        rebuild --from-disk --force
+        record prediction --run er --iteration 77 --dataset crop1",
+    );
+    text += &on(&world, "node2", &init);
+    assert!(!world.base.join(".dalsegno/catalog.sqlite3").exists());
+    fs::rename(&gone, &disk).unwrap();
+    text += &on(
+        &world,
+        "node1",
+        "runs
+        rebuild
+        init",
+    );
+    text += &on(&world, "node1", &init);
+    text += &on(
+        &world,
+        "node1",
+        "pin --list\nlist --run er --iteration 77 --quiet",
+    );
+    assert!(
+        !text.contains("dalsegno rebuild\n  next"),
+        "a hint at rebuild"
+    );
+    assert_transcript!("hosts_lost", without_age(&text));
+}
+
+/// What an older version did while the section was lost.
+#[test]
+fn doctor_names_a_second_catalog() {
+    let world = world();
+    let own = world.base.join(".dalsegno/catalog.sqlite3");
+    let config = world.base.join(".dalsegno/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::copy(world.dir.join("disk/c.sqlite3"), &own).unwrap();
+    let said = on(&world, "node1", "doctor");
+    assert!(
+        said.contains("there is a second catalog in .dalsegno"),
+        "{said}"
+    );
+    assert!(said.contains("exit 4"), "{said}");
+    fs::write(&config, "").unwrap();
+    let said = on(&world, "node2", "doctor");
+    assert!(said.contains("there is a second catalog,"), "{said}");
+    assert!(said.contains("on host node1"), "{said}");
+    let json = on(&world, "node2", "doctor --redact --json");
+    assert!(!json.contains("disk/c.sqlite3"), "{json}");
+    fs::write(&config, text).unwrap();
+    fs::remove_file(&own).unwrap();
+    let said = on(&world, "node1", "doctor");
+    assert!(!said.contains("second catalog"), "{said}");
+}

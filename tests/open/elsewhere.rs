@@ -12,6 +12,7 @@ use dalsegno::ArrayStore;
 use dalsegno::model::clock::{Clock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::layout;
+use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::{
     Hint, Inbox, Options, RebuildOptions, Registry, RemoveOptions, ScanOptions, Target,
@@ -84,6 +85,7 @@ impl Scene {
     fn make_old(&self) {
         self.set_config(&format!("host = \"{}\"\n", host()), "");
         fs::remove_file(self.bound()).unwrap();
+        fs::remove_file(self.base.join(".dalsegno/catalog-place.toml")).unwrap();
     }
 
     fn rebuild(&self) -> dalsegno::Result<()> {
@@ -897,4 +899,150 @@ fn where_a_catalog_is_only_the_owner_of_the_registry_says() {
     let named = Options::new().catalog(&path);
     drop(named.rebuild(&scene.base, &options, &Silent).unwrap());
     assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+}
+
+/// A user writes a policy into `config.toml` and drops what was there.
+#[test]
+fn a_lost_section_makes_each_call_refuse_until_the_catalog_is_named() {
+    let policy = "[policy.short]\nprediction = { keep-last = 2 }\n";
+    // The text that is left, whether the file beside it is there, and whether a copy is.
+    let cases = [
+        (Some(""), true, false),
+        (Some(policy), true, true),
+        (None, true, false),
+        (Some("[catalog]\n"), true, false),
+        (Some(policy), false, true),
+        (None, false, false),
+    ];
+    for (text, is_remembered, has_copy) in cases {
+        let scene = Scene::new();
+        let registry = Registry::open(&scene.base).unwrap();
+        let pinned = dalsegno::PinSelection::Filter(Filter::default().runs(["run"]));
+        let name: PinName = "keep".parse().unwrap();
+        registry.pin(&name, Some("paper"), &pinned).unwrap();
+        drop(registry);
+        let in_folder = |name: &str| scene.base.join(".dalsegno").join(name);
+        let before = scene.config();
+        match text {
+            Some(text) => fs::write(in_folder("config.toml"), text).unwrap(),
+            None => fs::remove_file(in_folder("config.toml")).unwrap(),
+        }
+        assert!(in_folder("removals.reserve").is_file());
+        if !is_remembered {
+            fs::remove_file(in_folder("catalog-place.toml")).unwrap();
+        }
+        if !has_copy {
+            fs::remove_file(in_folder("published.sqlite3")).unwrap();
+        }
+        let names = tree(&scene.base.join(".dalsegno"));
+        let forced = RebuildOptions::default().force(true);
+        let refused = [
+            Registry::open(&scene.base).map(drop),
+            Registry::open_read_only(&scene.base).map(drop),
+            Registry::create(&scene.base).map(drop),
+            scene.named().open(&scene.base).map(drop),
+            scene.rebuild(),
+            scene
+                .named()
+                .rebuild(&scene.base, &forced, &Silent)
+                .map(drop),
+        ];
+        for refused in refused {
+            let error = refused.unwrap_err();
+            assert_eq!(error.code(), "catalog-elsewhere", "{text:?}");
+            assert_eq!(error.hint(), Some(Hint::TakeUpCatalog));
+            let said = error.to_string();
+            assert!(said.starts_with("config.toml has lost"), "{said}");
+            if is_remembered {
+                assert_eq!(error.path(), Some(scene.catalog.as_path()));
+                assert!(
+                    said.contains(&format!("on this host, {}", host())),
+                    "{said}"
+                );
+            }
+        }
+        // What is recorded goes to the inbox, and no second catalog is made.
+        let store = dalsegno::RecordingStore::new(&scene.base).unwrap();
+        store.validation_prediction_array("run", 9, "crop").unwrap();
+        drop(store);
+        let now = tree(&scene.base.join(".dalsegno"));
+        let others = now.keys().filter(|path| !path.contains("inbox"));
+        assert!(others.eq(names.keys()), "{now:?}");
+
+        let wrong = Options::new().catalog(scene.folder.path().join("disk/other"));
+        let expected = if is_remembered {
+            "catalog-other-path"
+        } else {
+            "catalog-not-copied"
+        };
+        assert_eq!(code(wrong.create(&scene.base)), expected);
+        let (registry, made) = scene.named().create(&scene.base).unwrap();
+        assert!(!made);
+        assert_eq!(rows(&registry), 2);
+        assert_eq!(registry.pins().unwrap().len(), 1);
+        let config = scene.config();
+        assert!(config.contains(text.unwrap_or_default().trim()), "{config}");
+        assert!(
+            config.contains(before.trim_start_matches("[catalog]\n")),
+            "{config}"
+        );
+        // What an older version has not made is there from then on.
+        assert!(in_folder("catalog-place.toml").is_file());
+    }
+}
+
+/// A catalog that something else names is not taken up.
+#[test]
+fn a_lost_catalog_is_taken_up_only_if_it_is_the_one() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let place = scene.base.join(".dalsegno/catalog-place.toml");
+    fs::write(scene.base.join(CONFIG), "").unwrap();
+    let take_up = |catalog: &Path| code(Options::new().catalog(catalog).create(&scene.base));
+    assert_eq!(take_up(&other.catalog), "catalog-other-path");
+    // Also if only the published copy says which registry it is, or nothing does.
+    fs::remove_file(&place).unwrap();
+    assert_eq!(take_up(&other.catalog), "catalog-mismatch");
+    fs::remove_file(scene.base.join(PUBLISHED)).unwrap();
+    assert_eq!(take_up(&other.catalog), "catalog-not-copied");
+    assert_eq!(rows(&Registry::open(&other.base).unwrap()), 1);
+    // What cannot be read is a sign too.
+    fs::write(&place, "[catalog]\npath = \"relative\"\n").unwrap();
+    assert_eq!(code(Registry::open(&scene.base)), "catalog-elsewhere");
+    scene.named().create(&scene.base).unwrap();
+}
+
+#[test]
+fn a_change_on_its_host_writes_down_a_second_time_where_the_catalog_is() {
+    let scene = Scene::new();
+    let place = scene.base.join(".dalsegno/catalog-place.toml");
+    let text = || fs::read_to_string(&place).unwrap();
+    assert!(text().ends_with(&scene.config()), "{}", text());
+    fs::remove_file(&place).unwrap();
+    drop(Registry::open_read_only(&scene.base).unwrap());
+    assert!(!place.exists());
+    drop(Registry::open(&scene.base).unwrap());
+    assert!(text().ends_with(&scene.config()), "{}", text());
+    // A registry that is open sees that the section is lost, and changes nothing.
+    let registry = Registry::open(&scene.base).unwrap();
+    fs::write(scene.base.join(CONFIG), "").unwrap();
+    let recorded = registry.record(&prediction("run", 5)).map(drop);
+    assert_eq!(super::outcome(recorded), "catalog-elsewhere");
+}
+
+/// The path alone does not say on which host it is: the file beside `config.toml` does.
+#[test]
+fn a_lost_host_is_known_all_the_same() {
+    let scene = Scene::new();
+    let line = format!("host = \"{}\"\n", host());
+    scene.set_config(&line, "");
+    let place = scene.base.join(".dalsegno/catalog-place.toml");
+    let text = fs::read_to_string(&place).unwrap();
+    fs::write(&place, text.replace(&line, "host = \"node1\"\n")).unwrap();
+    let error = Registry::open(&scene.base).unwrap_err();
+    assert!(error.to_string().contains("is on host node1"), "{error}");
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 1);
+    // On the right host it is written into `config.toml` again.
+    fs::write(&place, text).unwrap();
+    drop(Registry::open(&scene.base).unwrap());
+    assert!(scene.config().contains(&line));
 }

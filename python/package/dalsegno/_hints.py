@@ -50,9 +50,14 @@ WORDS: dict[str, str] = {
         "run it on that host; if that host was renamed, or the catalog moved here: "
         "Registry(base, keeper=True), with catalog=PATH if its path is another one"
     ),
+    "take-up-catalog": (
+        "on the host that has it, take it up again with: Registry(base, create=True, "
+        "catalog=PATH), with the path of its file, beside which PATH.base names this base "
+        "directory; until then what is recorded is noted"
+    ),
     "find-catalog": (
-        "run it on the host that has the catalog, or mount its disk; if it is lost, call "
-        "dalsegno.rebuild(base, catalog=PATH)"
+        "run it on the host that has the catalog, or mount its disk; if it is lost, or was copied "
+        "to this host, say so with: Registry(base, keeper=True, catalog=PATH)"
     ),
     "copy-catalog": (
         'copy it there, on its host, with: sqlite3 FILE ".backup PATH"; if it is lost, copy '

@@ -19,7 +19,7 @@ from ._remembering import Remembering
 from ._removing import Removing
 from ._targets import Key, Target
 from ._writing import Writing
-from .errors import Error
+from .errors import CatalogElsewhereError, Error
 from .values import Published, Rebuilt, build, moment
 
 if TYPE_CHECKING:
@@ -95,6 +95,16 @@ class Registry(Writing, Removing, Collecting, Remembering):
     def _say_copy(self) -> None:
         try:
             published = self.published
+        except CatalogElsewhereError as error:
+            # Without its place not even the published copy is read.
+            logger.warning(
+                "what is recorded, sealed and scored is noted, and nothing else is answered (%s): "
+                "%s; next: %s",
+                error.code,
+                error,
+                error.hint,
+            )
+            return
         except Error as error:
             logger.warning(
                 "what is recorded, sealed and scored is noted, and nothing else is answered (%s): "

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use dalsegno::model::filter::Filter;
 use dalsegno::model::removal::RemovalId;
-use dalsegno::{CatalogError, Error, RebuildOptions, Registry, Result};
+use dalsegno::{CatalogError, Error, LostPlace, RebuildOptions, Registry, Result};
 use pyo3::prelude::*;
 
 pub(crate) use self::noting::{Measured, score_of};
@@ -120,7 +120,7 @@ impl PyRegistry {
             base,
             catalog_path: elsewhere.path.clone(),
             is_read_only: true,
-            keeper: Some(elsewhere.host.clone()),
+            keeper: Some(elsewhere.host.clone().unwrap_or_else(|| UNKNOWN.to_owned())),
             elsewhere: Some(elsewhere),
             notice: None,
             was_made: false,
@@ -140,18 +140,33 @@ enum Opened {
     NoCopy(PathBuf, Elsewhere),
 }
 
+/// What stands for the host that has a catalog, if nothing names it.
+const UNKNOWN: &str = "unknown";
+
 /// Where the catalog is, on a host that does not have it.
 #[derive(Clone)]
 struct Elsewhere {
     path: PathBuf,
-    host: String,
+    host: Option<String>,
     here: String,
+    lost: Option<LostPlace>,
 }
 
 impl Elsewhere {
     fn refusal(&self) -> Error {
-        let Self { path, host, here } = self.clone();
-        CatalogError::AtKeeper { path, host, here }.into()
+        let Self {
+            path,
+            host,
+            here,
+            lost,
+        } = self.clone();
+        let refusal = CatalogError::AtKeeper {
+            path,
+            host,
+            here,
+            lost,
+        };
+        refusal.into()
     }
 }
 
@@ -201,9 +216,17 @@ impl PyRegistry {
                     false => asked.options().open(&asked.base).map(|open| (open, false)),
                 };
                 let elsewhere = match opened {
-                    Err(Error::Catalog(CatalogError::AtKeeper { path, host, here })) => {
-                        Elsewhere { path, host, here }
-                    }
+                    Err(Error::Catalog(CatalogError::AtKeeper {
+                        path,
+                        host,
+                        here,
+                        lost,
+                    })) => Elsewhere {
+                        path,
+                        host,
+                        here,
+                        lost,
+                    },
                     opened => return opened.map(|(registry, made)| Opened::Here(registry, made)),
                 };
                 // On a host without the catalog, questions are answered from its copy.

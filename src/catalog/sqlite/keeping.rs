@@ -11,9 +11,9 @@ use rustix::fs::{AtFlags, CWD, fstat, statat};
 use rustix::io::Errno;
 
 use super::options::Keeper;
-use super::registry_dir::{CONFIG_FILE, RegistryDir};
+use super::registry_dir::RegistryDir;
 use super::stamp::Stamp;
-use crate::catalog::error::CatalogError;
+use crate::catalog::error::{CONFIG_FILE, CatalogError};
 use crate::disk::{Access, Folder, open_file};
 
 /// Watches whether this host keeps the catalog.
@@ -74,6 +74,9 @@ impl Keeping {
     }
 
     fn compare(&self, folder: &RegistryDir) -> Result<(), CatalogError> {
+        if let Some(refusal) = folder.refusal(&self.here) {
+            return Err(refusal);
+        }
         if let Some(host) = folder.host().filter(|host| **host != *self.here) {
             let keeper = Keeper {
                 catalog: folder.catalog(),

@@ -23,6 +23,7 @@ pub(in crate::catalog) mod publish;
 pub(in crate::catalog) mod published;
 pub(in crate::catalog) mod queue;
 pub(in crate::catalog) mod registry_dir;
+mod remembered;
 pub(in crate::catalog) mod replace;
 pub(in crate::catalog) mod reserve;
 mod room;

@@ -43,8 +43,9 @@ impl Keeper {
     pub fn refusal(&self) -> CatalogError {
         CatalogError::AtKeeper {
             path: self.catalog.clone(),
-            host: self.host.clone(),
+            host: Some(self.host.clone()),
             here: self.here.clone(),
+            lost: None,
         }
     }
 }

@@ -20,10 +20,11 @@ use super::connection;
 use super::file::Catalog;
 use super::options::CatalogOptions;
 use super::place::Place;
+use super::remembered::{self, PLACE_FILE};
 use super::stamp::Stamp;
 use crate::catalog::binding;
 use crate::catalog::config::{CatalogConfig, Config};
-use crate::catalog::error::CatalogError;
+use crate::catalog::error::{CONFIG_FILE, CatalogError, LostPlace};
 use crate::disk::{
     Access, Folder, RegistryPlace, make_file, make_shared_folder, open_file, read_file,
     read_opened, registry_in,
@@ -33,8 +34,6 @@ use crate::model::name::REGISTRY_DIR;
 
 /// Name of the catalog in the registry's folder.
 pub const CATALOG_FILE: &str = "catalog.sqlite3";
-/// Name of the configuration in the registry's folder.
-pub const CONFIG_FILE: &str = "config.toml";
 
 /// Bytes of the largest configuration that is read.
 const MOST_CONFIG: u64 = 1 << 20;
@@ -51,6 +50,10 @@ pub struct RegistryDir {
     pub config: Config,
     /// Which `config.toml` said it; `None` if there is none.
     pub(super) stamp: Option<Stamp>,
+    /// What else says where a catalog elsewhere is, if `config.toml` does not say all of it.
+    remembered: Option<CatalogConfig>,
+    /// What `config.toml` has lost of a catalog elsewhere.
+    lost: Option<LostPlace>,
 }
 
 /// How a new registry keeps its catalog.
@@ -76,7 +79,9 @@ impl RegistryDir {
     /// The catalog file.
     #[must_use]
     pub fn catalog(&self) -> PathBuf {
-        self.catalog_config()
+        // What is lost is not at its usual place.
+        self.lost()
+            .or_else(|| self.catalog_config())
             .and_then(|config| config.path.clone())
             .unwrap_or_else(|| self.dir().join(CATALOG_FILE))
     }
@@ -97,8 +102,65 @@ impl RegistryDir {
     /// The host that has a catalog outside the registry's folder, if it is known.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        self.elsewhere()?;
-        self.catalog_config()?.host.as_deref()
+        let path = self.elsewhere()?;
+        let named = self.catalog_config()?.host.as_deref();
+        named.or_else(|| {
+            let remembered = self.remembered.as_ref()?;
+            let is_same = remembered.path.as_deref() == Some(path);
+            is_same.then_some(remembered.host.as_deref()).flatten()
+        })
+    }
+
+    /// Whether `config.toml` names the host itself.
+    #[must_use]
+    pub fn names_host(&self) -> bool {
+        self.catalog_config()
+            .is_some_and(|config| config.host.is_some())
+    }
+
+    /// What is known of a catalog elsewhere that `config.toml` has lost; `None` if it has lost none.
+    #[must_use]
+    pub fn lost(&self) -> Option<&CatalogConfig> {
+        self.lost?;
+        self.remembered.as_ref()
+    }
+
+    /// The error of a call on host `here` that needs a catalog elsewhere which `config.toml` has
+    /// lost; `None` if it has lost none.
+    #[must_use]
+    pub fn refusal(&self, here: &str) -> Option<CatalogError> {
+        let place = self.lost()?;
+        let config = || self.dir().join(CONFIG_FILE);
+        Some(CatalogError::AtKeeper {
+            path: place.path.clone().unwrap_or_else(config),
+            host: place.host.clone(),
+            here: here.to_owned(),
+            lost: self.lost,
+        })
+    }
+
+    /// Writes beside `config.toml` where the catalog is, if that is not there. A user who may not
+    /// leaves that to another one.
+    pub fn remember(&self) {
+        if let Some(config) = self.catalog_config().filter(|_| self.elsewhere().is_some())
+            && let Ok(dir) = Folder::open(&self.dir())
+        {
+            let _ = remembered::remember(&dir, config);
+        }
+    }
+
+    /// A second catalog of the base directory, beside the one that is used: its path, which is
+    /// `None` if nothing says it, and the host that has it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn second(&self) -> Option<(Option<PathBuf>, Option<String>)> {
+        let own = self.dir().join(CATALOG_FILE);
+        if self.elsewhere().is_some() {
+            return own.is_file().then_some((Some(own), None));
+        }
+        let is_used = own == self.catalog() && own.is_file();
+        let dir = Folder::open(&self.dir()).ok().filter(|_| is_used)?;
+        let place = remembered::signs(&dir)?;
+        Some((place.path, place.host))
     }
 
     fn catalog_config(&self) -> Option<&CatalogConfig> {
@@ -108,7 +170,8 @@ impl RegistryDir {
     /// Which registry the catalog must be, if the base directory remembers that.
     #[must_use]
     pub fn registry(&self) -> Option<&str> {
-        self.catalog_config()?.registry.as_deref()
+        let named = self.catalog_config().and_then(|c| c.registry.as_deref());
+        named.or_else(|| self.lost()?.registry.as_deref())
     }
 
     /// The one host that may write, if it is limited.
@@ -167,8 +230,8 @@ impl RegistryDir {
         let dir = base.join(REGISTRY_DIR);
         // Bounded: others may have put a file of any size there.
         let mut stamp = None;
-        let read = Folder::open(&dir).and_then(|dir| {
-            let file = open_file(&dir, CONFIG_FILE, Access::Read)?;
+        let open = Folder::open(&dir).map_err(|error| CatalogError::io("reading", &path, error))?;
+        let read = open_file(&open, CONFIG_FILE, Access::Read).and_then(|file| {
             // Before it is read: what is written meanwhile is read by the next who looks.
             stamp = Some(Stamp::of(&fstat(&file)?));
             read_opened(file, MOST_CONFIG)
@@ -191,10 +254,31 @@ impl RegistryDir {
             // A relative path would lead elsewhere from every working directory.
             return Err(invalid("the path of the catalog is not absolute"));
         }
+        let (remembered, lost) = match catalog {
+            Some(CatalogConfig {
+                path: Some(_),
+                host: Some(_),
+                ..
+            }) => (None, None),
+            Some(CatalogConfig { path: Some(_), .. }) => (remembered::read(&open), None),
+            // A base directory that has a catalog itself has lost nothing.
+            _ if !matches!(open.stat(CATALOG_FILE), Ok(None)) => (None, None),
+            catalog => {
+                let place = remembered::signs(&open);
+                let lost = match catalog {
+                    None => LostPlace::Section,
+                    Some(_) => LostPlace::Path,
+                };
+                let lost = place.as_ref().map(|_| lost);
+                (place, lost)
+            }
+        };
         Ok(Self {
             base: base.to_owned(),
             config,
             stamp,
+            remembered,
+            lost,
         })
     }
 
@@ -219,6 +303,8 @@ impl RegistryDir {
         self.write_config(&config)?;
         let kept = self.config.catalog.get_or_insert_default();
         (kept.path, kept.registry, kept.host) = (config.path, config.registry, config.host);
+        self.lost = None;
+        self.remember();
         Ok(())
     }
 
@@ -234,6 +320,7 @@ impl RegistryDir {
         };
         self.write_config(&config)?;
         self.config.catalog.get_or_insert_default().single_host = config.single_host;
+        self.remember();
         Ok(())
     }
 
@@ -253,22 +340,7 @@ impl RegistryDir {
             path: path.clone(),
             detail: error.to_string(),
         })?;
-        // A name of its own, as another process may write it too.
-        let new = format!("{CONFIG_FILE}.new-{}", uuid::Uuid::new_v4().simple());
-        let write = || {
-            let mut file = File::from(make_file(&dir, &*new)?);
-            file.write_all(text.as_bytes())?;
-            // Synced before it is renamed: a crash leaves the old text or the new one, and never a
-            // part.
-            file.sync_all()?;
-            renameat(&dir, &*new, &dir, CONFIG_FILE)?;
-            dir.sync()
-        };
-        if let Err(error) = write() {
-            let _ = dir.unlink(&*new);
-            return Err(io(error));
-        }
-        Ok(())
+        remembered::replace(&dir, CONFIG_FILE, &text).map_err(io)
     }
 
     /// Makes a registry. If another process has made one meanwhile, that one is found; the
@@ -316,6 +388,7 @@ impl RegistryDir {
             }
         }
         let path = staging.folder.path().join(CONFIG_FILE);
+        let second = new.catalog.as_ref().and(remembered::text_of(&config));
         let text = toml::to_string(&Config {
             catalog: Some(config),
             ..Config::default()
@@ -324,12 +397,19 @@ impl RegistryDir {
             path: path.clone(),
             detail: error.to_string(),
         })?;
-        let mut file = make_file(&staging.folder, CONFIG_FILE)
-            .map(File::from)
-            .map_err(|errno| CatalogError::io("creating", &path, errno.into()))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io("writing", &path))?;
+        let write = |name: &str, text: &str| {
+            let path = staging.folder.path().join(name);
+            let file = make_file(&staging.folder, name).map(File::from);
+            let mut file =
+                file.map_err(|errno| CatalogError::io("creating", &path, errno.into()))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(io("writing", &path))
+        };
+        write(CONFIG_FILE, &text)?;
+        if let Some(text) = second {
+            write(PLACE_FILE, &text)?;
+        }
         // Durable before it gets its name: what can be found is whole.
         staging.folder.sync().map_err(io("syncing", &path))?;
         let dir = base.join(REGISTRY_DIR);
@@ -472,6 +552,8 @@ fn remove_made(parent: &Folder, made: &Folder, name: &OsStr) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let _ = made.unlink(&*format!("{CATALOG_FILE}{suffix}"));
     }
-    let _ = made.unlink(CONFIG_FILE);
+    for name in [CONFIG_FILE, PLACE_FILE] {
+        let _ = made.unlink(name);
+    }
     let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
 }

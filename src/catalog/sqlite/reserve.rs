@@ -28,7 +28,8 @@ const BYTES: u64 = 4 << 20;
 const PART: u64 = 16;
 /// Bytes that are given up at a time: what opening needs.
 const SLICE: u64 = 256 << 10;
-const SUFFIX: &str = ".reserve";
+/// What the name of a reserve ends in, behind that of its catalog.
+pub(super) const SUFFIX: &str = ".reserve";
 
 fn open(catalog: &Place) -> io::Result<File> {
     open_file(catalog, catalog.beside(SUFFIX), Access::Write).map(File::from)

@@ -3,11 +3,16 @@
 
 use super::file::Catalog;
 use super::place::Place;
-use super::reserve::{self, Share};
+use super::reserve::{self, SUFFIX, Share};
 use crate::disk::Folder;
 
 /// What the reserve in the base directory is for, and how its name begins.
 const REMOVALS: &str = "removals";
+
+/// Name of the reserve in the base directory.
+pub(super) fn reserve_in_base() -> String {
+    format!("{REMOVALS}{SUFFIX}")
+}
 
 impl Catalog {
     /// Makes the reserves, or what is missing of them. A disk without room for one keeps what there

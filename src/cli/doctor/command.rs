@@ -304,6 +304,10 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 .to_owned(),
         );
     }
+    let second = report.base.as_ref();
+    let second = second.and_then(|base| second_catalog(&base.path, command.redact));
+    let is_second = second.is_some();
+    wrong.extend(second.map(|text| hint(context, command, &text)));
     let is_closed = closed.is_some();
     // It names paths and accounts.
     wrong.extend(closed.map(|closed| match command.redact {
@@ -347,6 +351,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             && !is_full
             && !is_sticky
             && !is_closed
+            && !is_second
             && !is_not_whole =>
         {
             Ok(())
@@ -385,6 +390,40 @@ fn shared_with(base: &Path, redact: bool) -> Option<String> {
     let folder = RegistryDir::find(base).ok()?;
     let group = catalog::shared_with(&folder)?;
     Some(if redact { "a group".to_owned() } else { group })
+}
+
+/// Says that a base directory has two catalogs, and how to go back to one.
+fn second_catalog(base: &Path, redact: bool) -> Option<String> {
+    let folder = RegistryDir::find(base).ok()?;
+    let (path, host) = folder.second()?;
+    let own = folder.dir().join(CATALOG_FILE);
+    let word = |path: &Path| match redact {
+        true => "PATH".to_owned(),
+        false => render::shell_word(&path.display().to_string()),
+    };
+    let mut aside = own.clone().into_os_string();
+    aside.push(".aside");
+    let mv = format!("mv {} {}", word(&own), word(Path::new(&aside)));
+    if let Some(used) = folder.elsewhere() {
+        return Some(format!(
+            "there is a second catalog in {REGISTRY_DIR}, which is not used: it was made while \
+             config.toml did not name {}; what was recorded in it is only there. Move it away, while \
+             no command runs, with: {mv}; then add what is on disk with: dalsegno scan",
+            word(used)
+        ));
+    }
+    let place = path.as_deref().map_or("PATH".to_owned(), word);
+    let there = match host {
+        Some(_) if redact => " on host [HOST]".to_owned(),
+        Some(host) => format!(" on host {host}"),
+        None => String::new(),
+    };
+    Some(format!(
+        "there is a second catalog, {place}{there}, outside of the base directory: config.toml has \
+         lost it, and the one in {REGISTRY_DIR} was made instead; pins, scores and history in it do \
+         not count here. To go back to it, while no command runs: {mv}; then{there}: dalsegno init \
+         --here --catalog {place}, and dalsegno scan"
+    ))
 }
 
 /// Says that the copy for other hosts is behind, and why.
