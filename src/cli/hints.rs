@@ -4,6 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::artifacts::user_name;
@@ -77,6 +78,11 @@ pub(super) fn of(error: &Error, base: Option<&Path>, may_skip: bool) -> Option<S
              recorded is noted"
         ));
     }
+    if let Error::Storage(StorageError::Io { path, source, .. }) = error
+        && source.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error())
+    {
+        return Some(how_to_shorten(path, base));
+    }
     if let Error::OfAnotherUser { path, host } = error {
         return Some(who_seals(path, host.as_deref()));
     }
@@ -142,6 +148,22 @@ fn who_moves(error: &Error) -> String {
         }
         None => text(Hint::ShareFolder).to_owned(),
     }
+}
+
+/// Bytes of a path below the base directory that is named to be typed.
+const MOST_TYPED: usize = 512;
+
+/// What to do about a path that is too long for the system: names a folder above it that can be
+/// moved.
+fn how_to_shorten(path: &Path, base: Option<&Path>) -> String {
+    let most = base.map_or(0, |base| base.as_os_str().len()) + MOST_TYPED;
+    let mut above = path.ancestors();
+    let above = above.find(|above| above.as_os_str().len() <= most);
+    let folder = shell_word(&above.unwrap_or(path).display().to_string());
+    format!(
+        "the path is longer than the system takes: move a folder above it out of the run by hand, such \
+         as {folder}; then run the same command again"
+    )
 }
 
 /// What to do, and that the command can go on without what it is about.
@@ -518,6 +540,24 @@ mod tests {
             let hint = of(&error, Some(Path::new("/b")), false).unwrap();
             assert!(hint.contains(expected), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_names_a_folder_that_can_be_moved() {
+        let path = Path::new("/b/run").join("d/".repeat(3_000));
+        let error = Error::from(StorageError::Io {
+            operation: "reading",
+            path: path.clone(),
+            source: Errno::NAMETOOLONG.into(),
+        });
+        let hint = of(&error, Some(Path::new("/b")), false).unwrap();
+        let folder = hint.split_once("such as ").unwrap().1;
+        let folder = folder.split_once(';').unwrap().0;
+        assert!(
+            folder.starts_with("/b/run/d/") && folder.len() <= 514,
+            "{hint}"
+        );
+        assert!(path.starts_with(folder));
     }
 
     /// Every flag of a command and of the commands below it.
