@@ -52,43 +52,78 @@ pub(super) fn real(base: &Path) -> Result<PathBuf, CatalogError> {
         .map_err(|error| CatalogError::io("finding", base, error))
 }
 
-/// Whether the catalog at `path` is tied to another base directory than `base`.
+/// Says to which other base directory than `base` the catalog at `path` is tied; `None` if to none.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if that cannot be found out.
-pub fn is_of_another_base(path: &Path, base: &Path) -> Result<bool, CatalogError> {
+pub fn why_of_another_base(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
     let beside = binding_of(path);
     match read(&beside) {
-        Ok(None) => Ok(false),
-        Ok(Some((binding, _))) => Ok(binding.base != real(base)?),
+        Ok(None) => Ok(None),
+        Ok(Some((binding, _))) => Ok((binding.base != real(base)?)
+            .then(|| format!("it belongs to {}", binding.base.display()))),
         // What cannot be read as a binding is never taken for one to this base.
-        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(true),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Ok(Some(format!("{} {error}", beside.display())))
+        }
         Err(error) => Err(CatalogError::io("reading", &beside, error)),
     }
 }
 
-/// Whether the file beside the catalog at `path` ties it to this base directory and registry, by the
-/// word of oneself or root, and the catalog too is of one of them.
+/// Says why the file beside the catalog at `path` does not tie it to this base directory and registry
+/// by the word of oneself or root, with a catalog of one of them; `None` if it does.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if that cannot be found out.
-pub fn is_of_this_base(path: &Path, base: &Path, registry: &str) -> Result<bool, CatalogError> {
+pub fn why_not_of_this_base(
+    path: &Path,
+    base: &Path,
+    registry: &str,
+) -> Result<Option<String>, CatalogError> {
     let beside = binding_of(path);
+    let name = beside.display();
     let Some((binding, metadata)) =
         read(&beside).map_err(|error| CatalogError::io("reading", &beside, error))?
     else {
-        return Ok(false);
+        return Ok(Some(format!(
+            "it has artifacts, and there is no file {name} that says whose they are"
+        )));
     };
     let is_own = |uid: u32| uid == 0 || uid == geteuid().as_raw();
     // In a folder where all may write another user can have put a catalog in its place.
     let catalog = path.symlink_metadata();
     let catalog = catalog.map_err(|error| CatalogError::io("reading", path, error))?;
-    Ok(is_own(metadata.uid())
-        && is_own(catalog.uid())
-        && metadata.mode() & OTHERS_WRITE == 0
-        && binding.base == real(base)?
-        && binding.registry == registry
-        && binding.catalog == path)
+    let of_user =
+        |what: &str, uid: u32| format!("{what} belongs to user {uid}, who is neither you nor root");
+    let why = if !is_own(catalog.uid()) {
+        of_user("it", catalog.uid())
+    } else if !is_own(metadata.uid()) {
+        of_user(&name.to_string(), metadata.uid())
+    } else if metadata.mode() & OTHERS_WRITE != 0 {
+        format!("other users may write {name}")
+    } else if binding.base != real(base)? {
+        format!("it belongs to {}", binding.base.display())
+    } else if binding.registry != registry {
+        format!("{name} names another registry than the catalog does")
+    } else if binding.catalog != path {
+        format!("{name} is about {}", binding.catalog.display())
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(why))
+}
+
+/// The registry that the file beside a catalog names, if it ties the catalog to this base directory.
+/// For a catalog that cannot say it itself.
+///
+/// # Errors
+/// As [`why_not_of_this_base`].
+pub fn registry_of_this_base(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
+    let Ok(Some((binding, _))) = read(&binding_of(path)) else {
+        return Ok(None);
+    };
+    let why_not = why_not_of_this_base(path, base, &binding.registry)?;
+    Ok(why_not.is_none().then_some(binding.registry))
 }
 
 /// Writes the file beside the catalog at `path` that ties it to a base directory.

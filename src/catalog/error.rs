@@ -232,10 +232,12 @@ pub enum CatalogError {
     },
     /// A new registry was to take a catalog that has artifacts, or belongs to another base
     /// directory.
-    #[error("the catalog {} belongs to another base directory already", .path.display())]
+    #[error("the catalog {} is not taken for a new registry: {why}", .path.display())]
     Taken {
         /// Catalog file.
         path: PathBuf,
+        /// Whose it is, or why nothing says whose.
+        why: String,
     },
     /// The catalog would lie on a network file system.
     #[error(
@@ -557,7 +559,7 @@ impl CatalogError {
             | Self::ClockTooFar { path, .. }
             | Self::NotPublished { path, .. }
             | Self::InBase { path }
-            | Self::Taken { path }
+            | Self::Taken { path, .. }
             | Self::Network { path, .. }
             | Self::OtherHost { path, .. }
             | Self::LockTimeout { path, .. }

@@ -270,11 +270,29 @@ fn a_registry_s_folder_that_is_deleted_costs_no_row_of_a_catalog_elsewhere() {
     drop(store);
     assert!(own.join("published.sqlite3").exists());
 
-    // Another base directory does not get it.
+    // Another base directory does not get it, and hears whose it is.
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
     let refused = Options::new().catalog(&catalog).create(&other);
-    assert_eq!(refused.unwrap_err().code(), "catalog-taken");
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "catalog-taken");
+    let whose = format!("it belongs to {}", base.canonicalize().unwrap().display());
+    assert!(refused.to_string().contains(&whose), "{refused}");
+
+    // If the catalog is damaged too, the folder is made for a rebuild.
+    drop(registry);
+    fs::remove_dir_all(&own).unwrap();
+    let file = fs::File::options().write(true).open(&catalog).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 100], 0).unwrap();
+    drop(file);
+    let refused = Options::new().catalog(&catalog).create(&base);
+    assert_eq!(refused.unwrap_err().code(), "catalog-damaged");
+    let options = dalsegno::RebuildOptions::default();
+    let (registry, _) = Options::new()
+        .rebuild(&base, &options, &dalsegno::model::progress::Silent)
+        .unwrap();
+    assert_eq!(registry.id().unwrap(), id);
+    assert_eq!(registry.pins().unwrap().len(), 1);
 }
 
 #[test]

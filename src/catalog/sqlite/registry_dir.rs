@@ -478,7 +478,11 @@ fn create_elsewhere(
 ) -> Result<(), CatalogError> {
     if path.symlink_metadata().is_ok() {
         // A catalog that is there is used if it is empty; `registry_of` checks that.
-        return connection::check_file(path);
+        return match connection::check_file(path) {
+            // A damaged one may be that of this base directory, which `registry_of` checks too.
+            Err(CatalogError::Damaged { .. }) => Ok(()),
+            checked => checked,
+        };
     }
     let io = |error| CatalogError::io("creating", path, error);
     let place = Place::of(path)?;
@@ -497,23 +501,34 @@ fn create_elsewhere(
 
 /// The id of a catalog that a new registry takes: one that was just made, by this call or by
 /// another that raced, and has nothing in it yet; or the one of this very base directory, whose
-/// registry's folder was deleted.
+/// registry's folder was deleted. If that one is damaged, the file beside it says which registry it is,
+/// so that a rebuild finds it.
 fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
-    let options = CatalogOptions {
-        read_only: true,
-        ..Default::default()
+    let taken = |why| CatalogError::Taken {
+        path: path.to_owned(),
+        why,
     };
-    let catalog = Catalog::open(path, base, None, options)?;
-    let id = catalog.registry_id()?;
-    let is_empty = || catalog.counts().map(|counts| counts.artifacts == 0);
-    if binding::is_of_another_base(path, base)?
-        || !(binding::is_of_this_base(path, base, &id)? || is_empty()?)
-    {
-        return Err(CatalogError::Taken {
-            path: path.to_owned(),
-        });
+    if let Some(why) = binding::why_of_another_base(path, base)? {
+        return Err(taken(why));
     }
-    Ok(id)
+    let read = || {
+        let options = CatalogOptions {
+            read_only: true,
+            ..Default::default()
+        };
+        let catalog = Catalog::open(path, base, None, options)?;
+        Ok((catalog.registry_id()?, catalog.counts()?.artifacts == 0))
+    };
+    let (id, is_empty) = match read() {
+        Err(error @ CatalogError::Damaged { .. }) => {
+            return binding::registry_of_this_base(path, base)?.ok_or(error);
+        }
+        read => read?,
+    };
+    match binding::why_not_of_this_base(path, base, &id)? {
+        Some(why) if !is_empty => Err(taken(why)),
+        _ => Ok(id),
+    }
 }
 
 /// Removes what creations left in a folder that were killed long ago: just the files that they
