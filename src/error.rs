@@ -72,6 +72,8 @@ pub enum Error {
         /// If all but the iteration in its path is recorded, those next to it: `iterations near
         /// 1100: 1000, 2000`.
         near_iterations: Option<Box<str>>,
+        /// Whether checkpoints are on disk there, and no array: a scan for checkpoints adds them.
+        only_checkpoints: bool,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]
@@ -247,6 +249,14 @@ pub enum Error {
         /// Where it is, or the first of several such places.
         found: PathBuf,
     },
+    /// The name of a run was to be given, and it is the path of what is in a run.
+    #[error("\"{}\" is a folder of run {run}, not a run", .path.escape_debug())]
+    BelowRun {
+        /// The path, relative to the base directory.
+        path: String,
+        /// The run that it is in.
+        run: String,
+    },
     /// A seal was to be noted for the host that has the catalog, and that host takes no word about
     /// data of another user. Its owner and root may say it.
     #[error("a seal of {} cannot be noted: it is about data of another user", .path.display())]
@@ -379,7 +389,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 120] = [
+    pub const CODES: [&'static str; 121] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -482,6 +492,7 @@ impl Error {
         "best-linked",
         "of-another-run",
         "renamed-by-hand",
+        "below-run",
         "of-another-user",
         "run-taken",
         "run-active",
@@ -532,6 +543,7 @@ impl Error {
             Self::BestLinked { .. } => "best-linked",
             Self::OfAnotherRun { .. } => "of-another-run",
             Self::RenamedByHand { .. } => "renamed-by-hand",
+            Self::BelowRun { .. } => "below-run",
             Self::OfAnotherUser { .. } => "of-another-user",
             Self::RunTaken { .. } => "run-taken",
             Self::RunActive { .. } => "run-active",
@@ -594,6 +606,7 @@ impl Error {
             Self::NotRecorded { path, .. } => path.as_deref(),
             // About names, numbers and texts, not about a file.
             Self::Name(_)
+            | Self::BelowRun { .. }
             | Self::NoRemoval { .. }
             | Self::NotRestorable { .. }
             | Self::NotInTrash { .. }
@@ -646,13 +659,18 @@ impl Error {
             return Some(Hint::MoveAwayFromFolderName);
         }
         if let Self::NotRecorded {
-            level_of: Some(_), ..
+            level_of,
+            is_run,
+            only_checkpoints,
+            ..
         } = self
         {
-            return Some(Hint::GivePyramidPath);
-        }
-        if let Self::NotRecorded { is_run: true, .. } = self {
-            return Some(Hint::ListRun);
+            return Some(match (level_of, is_run, only_checkpoints) {
+                (Some(_), ..) => Hint::GivePyramidPath,
+                (None, true, _) => Hint::ListRun,
+                (None, false, true) => Hint::ScanCheckpoints,
+                (None, false, false) => Hint::RecordOrScan,
+            });
         }
         if let Self::NotRecorded { inside: 1.., .. } = self {
             return Some(Hint::ListFolder);
@@ -703,7 +721,6 @@ impl Error {
             "path-taken" => Hint::ShowPath,
             "no-backup" => Hint::FreeBackupSpace,
             "config-invalid" => Hint::CorrectConfig,
-            "not-recorded" => Hint::RecordOrScan,
             "nothing-written" => Hint::WriteFirst,
             "chunks-missing" => Hint::SealWithoutComplete,
             "levels-missing" => Hint::WriteLevels,
@@ -719,6 +736,7 @@ impl Error {
             "best-linked" => Hint::IgnoreBestLinks,
             "of-another-run" => Hint::FollowOrForce,
             "renamed-by-hand" => Hint::NameBackOrForce,
+            "below-run" => Hint::GivePathAlone,
             "of-another-user" => Hint::SealAtKeeper,
             "best-link" => Hint::MendBestLink,
             "run-taken" => match self {

@@ -81,6 +81,7 @@ def test_a_code_that_has_no_class_is_an_error_all_the_same() -> None:
         ("ReadOnlyError", PermissionError),
         ("PinnedError", PermissionError),
         ("OfAnotherRunError", PermissionError),
+        ("BelowRunError", ValueError),
         ("RenamedByHandError", PermissionError),
         ("LockTimeoutError", TimeoutError),
         ("NotRecordedError", LookupError),

@@ -1,22 +1,24 @@
 //! What pins bind, for data that has no row or the row of another run.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::CatalogError;
 use super::lookup::BY_ID;
-use super::places::{self, HAD_OTHER_TIME, PinnedPlace};
+use super::places::{self, HAD_OTHER_TIME, METADATA, PinnedPlace};
 use super::removals::Change;
 use super::rename::PINS_OF_RUN;
 use super::rows;
 use super::sqlite::file::Catalog;
 use super::twins::readable;
+use crate::model::array::ArrayMetadata;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::name::RunName;
-use crate::model::size::ByteCount;
+use crate::model::size::{ByteCount, Size};
 
 /// Reads what pins bind, for data that has no row or the row of another run: in the transaction of
 /// a removal, or for a preview.
@@ -90,6 +92,20 @@ impl PinView<'_> {
         self.catalog.pins_of(self.connection, no_artifact, key)
     }
 
+    /// What metadata says, by the number that a [`PinnedPlace`] has; `None` if that is not
+    /// understood.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn metadata(&self, number: i64) -> Result<Option<Arc<ArrayMetadata>>, CatalogError> {
+        let text: Option<String> = self
+            .connection
+            .prepare_cached(METADATA)
+            .and_then(|mut statement| statement.query_row([number], |row| row.get(0)).optional())
+            .map_err(|error| self.catalog.sql("reading metadata", error))?;
+        Ok(text.and_then(|text| ArrayMetadata::parse(&text)))
+    }
+
     /// Passes the places of all pinned rows that have or had data to `each`, by one statement: once
     /// for the data that a row has, and once for each that was written over while it was pinned.
     ///
@@ -106,9 +122,13 @@ impl PinView<'_> {
                 path: row.get(1)?,
                 kind,
                 written_at: Timestamp(row.get(3)?),
-                bytes: row.get::<_, Option<u64>>(4)?.map(ByteCount),
-                recorded_at: Timestamp(row.get(5)?),
-                is_earlier: row.get(6)?,
+                size: Option::zip(row.get(4)?, row.get(5)?).map(|(bytes, files)| Size {
+                    bytes: ByteCount(bytes),
+                    files,
+                }),
+                metadata: row.get(6)?,
+                recorded_at: Timestamp(row.get(7)?),
+                is_earlier: row.get(8)?,
             }))
         };
         self.catalog

@@ -14,7 +14,7 @@ use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
-use crate::model::size::ByteCount;
+use crate::model::size::Size;
 
 /// The highest number of a row.
 pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
@@ -49,8 +49,12 @@ pub struct PinnedPlace {
     pub kind: Kind,
     /// When the data was written.
     pub written_at: Timestamp,
-    /// Bytes of the data, if they were counted.
-    pub bytes: Option<ByteCount>,
+    /// Bytes and files of the data, if they were counted.
+    pub size: Option<Size>,
+    /// The number of what its metadata says, as last read; for [`PinView::metadata`].
+    ///
+    /// [`PinView::metadata`]: super::PinView::metadata
+    pub metadata: Option<i64>,
     /// When the row was recorded.
     pub recorded_at: Timestamp,
     /// Whether the row had this data once, and a pin bound it, until its path was written again.
@@ -60,6 +64,9 @@ pub struct PinnedPlace {
 /// Whether a row ever said that its data is of another time.
 pub(super) const HAD_OTHER_TIME: &str = "SELECT EXISTS (SELECT 1 FROM image \
      WHERE artifact_id = ?1 AND side = 0 AND written_at IS NOT NULL AND written_at <> ?2)";
+
+/// What metadata says, by its number.
+pub(super) const METADATA: &str = "SELECT text FROM metadata WHERE id = ?1";
 
 /// Places of present rows, at most as many as the last value says.
 pub(super) fn present(filter: &Filter, now: Timestamp, most: u64) -> Query {
@@ -120,13 +127,15 @@ pub(super) fn pinned() -> Query {
     // State 0 is reserved.
     let Query { sql, mut values } = with_conditions(&filter, now, |conditions| {
         format!(
-            "SELECT a.id, {path}, a.kind_id, a.written_at, a.bytes, a.recorded_at, FALSE {rows} \
+            "SELECT a.id, {path}, a.kind_id, a.written_at, a.bytes, a.files, \
+             a.metadata_id, a.recorded_at, FALSE {rows} \
              WHERE a.written_at IS NOT NULL AND a.state <> 0{conditions}"
         )
     });
     let earlier = with_conditions(&filter, now, |conditions| {
         format!(
-            "SELECT a.id, {path}, a.kind_id, i.written_at, i.bytes, a.recorded_at, TRUE {rows} \
+            "SELECT a.id, {path}, a.kind_id, i.written_at, i.bytes, i.files, \
+             i.metadata_id, a.recorded_at, TRUE {rows} \
              CROSS JOIN image AS i ON i.artifact_id = a.id \
              CROSS JOIN operation ON operation.id = i.operation_id \
              WHERE i.side = 0 AND i.state <> 0 AND i.written_at IS NOT NULL \

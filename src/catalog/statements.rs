@@ -98,6 +98,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PIN_BY_NAME,
         pins::SCOPES,
         places::HAD_OTHER_TIME,
+        places::METADATA,
         places::RECORDED_BELOW,
         known::KNOWN,
         places::LAST_ROW,

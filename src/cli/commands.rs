@@ -183,9 +183,31 @@ fn say_if_interrupted(context: &Context, command: &Command) {
     }
 }
 
+/// The name of a command that takes paths of what is in runs, beside flags.
+fn by_path(command: &Command) -> Option<&'static str> {
+    Some(match command {
+        Command::Seal(_) => "seal",
+        Command::List(_) => "list",
+        Command::Show(_) => "show",
+        Command::Iterations(_) => "iterations",
+        Command::Runs(_) => "runs",
+        Command::Du(_) => "du",
+        Command::Rm(rm) if !rm.0.takes_whole_run() => "rm",
+        Command::Pin(_) => "pin",
+        Command::Unpin(_) => "unpin",
+        Command::Gc(_) => "gc",
+        Command::History(_) => "history",
+        Command::Restore(_) => "restore",
+        Command::Refresh(_) => "refresh",
+        Command::Verify(_) => "verify",
+        _ => return None,
+    })
+}
+
 /// Runs a command.
 pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     say_if_interrupted(context, &command);
+    context.by_path.set(by_path(&command));
     match command {
         Command::Init(command) => init::run(context, &command.0),
         Command::Record(command) => record::run(context, &command.0),

@@ -60,6 +60,8 @@ pub(super) struct Context {
     pub(super) may_skip: Cell<bool>,
     /// Whether the command frees space, so that no hint sends to it.
     pub(super) frees_space: Cell<bool>,
+    /// The command, if it takes paths of what is in runs.
+    pub(super) by_path: Cell<Option<&'static str>>,
     /// The published copy that the answers are from, once it is known.
     pub(super) published: OnceCell<PublishedCopy>,
     /// What an answer knows of the disk, once it is known.
@@ -113,6 +115,7 @@ impl Context {
             may_skip: Cell::new(false),
             frees_space: Cell::new(false),
             warns_of_damage: Cell::new(false),
+            by_path: Cell::new(None),
             published: OnceCell::new(),
             looked: OnceCell::new(),
             noted: OnceCell::new(),

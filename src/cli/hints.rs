@@ -369,6 +369,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::RecordOrScan => {
             "see what is recorded with: dalsegno list; or add what is on disk with: dalsegno scan"
         }
+        Hint::ScanCheckpoints => {
+            "see what is recorded with: dalsegno list; or add the checkpoints on disk with: dalsegno \
+             scan --kind checkpoint"
+        }
         Hint::ListRun => "see what is recorded of it with: dalsegno list --run NAME",
         Hint::ListFolder => {
             "see what is in it with: dalsegno list PATH, and give the path of one of these"
@@ -491,6 +495,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         }
         Hint::PutContainerInRun => "a container must be in the folder of its run",
         Hint::GivePathInBase => "give a path below the base directory",
+        // See `report`, which knows the command.
+        Hint::GivePathAlone => "give the name of a run",
         Hint::CorrectName => {
             "use a relative name without the components . and ..; see: dalsegno record --help"
         }

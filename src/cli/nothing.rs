@@ -39,29 +39,33 @@ impl Context {
 
     /// What is unmatched, and how what is on disk or in the trash of it is taken in.
     fn words(&self, registry: &Registry, unmatched: &Unmatched) -> String {
-        let hint = match unmatched.on_disk.and_then(how_to_scan) {
-            Some(hint) => hint,
-            None => {
-                let name = &unmatched.name;
-                let in_trash = match unmatched.part {
-                    "run" => {
-                        let of_run = Filter::default().runs([name.as_str()]);
-                        let call = format!("--run {}", shell_word(name));
-                        self.in_trash(registry, &RestoreTarget::Filter(of_run), &call)
-                    }
-                    "path" => {
-                        let call = shell_word(&self.typable(name));
-                        self.in_trash(registry, &RestoreTarget::Path(name.into()), &call)
-                    }
-                    _ => None,
-                };
-                return match in_trash {
-                    Some(in_trash) => format!("{unmatched}; {in_trash}"),
-                    None => unmatched.to_string(),
-                };
+        let take_in = unmatched.on_disk.and_then(how_to_scan);
+        let take_in = take_in.map(|hint| self.with_base(hint));
+        let name = &unmatched.name;
+        let in_trash = match unmatched.part {
+            "run" => {
+                let of_run = Filter::default().runs([name.as_str()]);
+                let call = format!("--run {}", shell_word(name));
+                self.in_trash(registry, &RestoreTarget::Filter(of_run), &call)
             }
+            "path" => {
+                let call = shell_word(&self.typable(name));
+                self.in_trash(registry, &RestoreTarget::Path(name.into()), &call)
+            }
+            _ => None,
         };
-        format!("{unmatched}; {}", self.with_base(hint))
+        match (in_trash, take_in) {
+            (None, None) => unmatched.to_string(),
+            (None, Some(take_in)) => format!("{unmatched}; {take_in}"),
+            // What was removed and can come back first: a scan of the rest does not bring it.
+            (Some(in_trash), take_in) => {
+                let (first, beside) = unmatched.around_trash();
+                let mut words = vec![first, in_trash];
+                words.extend(beside.map(str::to_owned));
+                words.extend(take_in.map(|take_in| take_in.replace("take it in", "take them in")));
+                in_one_sentence(&words)
+            }
+        }
     }
 
     /// Says which names in a selection nothing recorded has; a path or the name of a run among them

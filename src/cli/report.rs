@@ -75,8 +75,24 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
     if let Some(next) = in_trash(error, context, base.as_deref()) {
         return Some(next);
     }
+    if let Error::BelowRun { path, run } = error {
+        return Some(context.with_base(&by_path(context, path, run)));
+    }
     let next = hints::of(error, base.as_deref(), context.may_skip.get())?;
     Some(context.with_base(&next))
+}
+
+/// How a run is given, and what is in it.
+fn by_path(context: &Context, path: &str, run: &str) -> String {
+    let run = shell_word(run);
+    match context.by_path.get() {
+        Some(command) => format!(
+            "for what is below it, type it without --run: dalsegno {command} {}; for the whole run \
+             give {run}",
+            shell_word(&context.typable(path))
+        ),
+        None => format!("give the run: {run}"),
+    }
 }
 
 /// How a run is taken in of which something is on disk and nothing is recorded; `None` if a scan finds
@@ -131,7 +147,20 @@ fn in_trash(error: &Error, context: &Context, base: Option<&Path>) -> Option<Str
     let registry = opened(context, base)?;
     let place = path.strip_prefix(registry.base()).unwrap_or(path);
     let typed = shell_word(&context.typable(place.to_str()?));
-    context.in_trash(&registry, &RestoreTarget::Path(path.to_owned()), &typed)
+    let in_trash = context.in_trash(&registry, &RestoreTarget::Path(path.to_owned()), &typed)?;
+    let take_in = "checkpoints there are not recorded; take them in with: dalsegno scan --kind \
+                   checkpoint";
+    let is_with_checkpoints = matches!(
+        error,
+        Error::NotRecorded {
+            only_checkpoints: true,
+            ..
+        }
+    );
+    Some(match is_with_checkpoints {
+        true => format!("{in_trash}; {}", context.with_base(take_in)),
+        false => in_trash,
+    })
 }
 
 /// The text of an error. The nearest path in it is one that can be typed in the current folder.

@@ -69,6 +69,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     } else {
         context.open()?
     };
+    registry.require_runs(&filter)?;
     let mut targets: Vec<RestoreTarget> = Vec::new();
     for what in &command.what {
         // An id first: its form cannot be a path that a removal took.

@@ -163,6 +163,13 @@ struct Going {
     others: Option<Size>,
 }
 
+impl Rm {
+    /// Whether it names a whole run, and no paths.
+    pub(super) fn takes_whole_run(&self) -> bool {
+        self.whole_run.is_some()
+    }
+}
+
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     context.may_skip.set(true);
     // Two selections could be joined or intersected; for a removal, neither may be guessed.
@@ -210,7 +217,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     // Of what is named one by one there is no filter.
     let about_all = match filter.is_all() {
         true => None,
-        false => context.about_all_runs(registry.base(), &filter),
+        false => context.about_all_runs(&registry, &filter),
     };
     if let Some(about_all) = about_all
         .as_ref()
@@ -231,7 +238,13 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     }
     // No lock is held while the user decides: the transaction checks every row again.
     if !command.yes {
-        registry.check_removal(&plan, &options)?;
+        if let Err(error) = registry.check_removal(&plan, &options) {
+            // What the question would have said: it may be of a run that was not meant.
+            if let Some(about_all) = &about_all {
+                context.warn(about_all);
+            }
+            return Err(error.into());
+        }
         ask(context, &registry, &plan, keep, about_all.as_deref())?;
     }
     let mut rounds = 1;

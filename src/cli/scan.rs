@@ -216,6 +216,7 @@ fn scan(context: &mut Context, command: &Scan, may_ask: bool) -> Result<(), Fail
         },
     };
     let asked = options.filter();
+    registry.require_runs(&asked)?;
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
     let monitor = context.monitor();
     let (before, _) = registry.history_head()?;

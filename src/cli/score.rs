@@ -400,6 +400,7 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         metrics: &metrics,
     };
     let registry = context.open_read_only()?;
+    registry.require_runs(&query.of)?;
     let format = context.format(command.output);
     let mut rows = Rows::new::<Score>(context, format)?;
     let mut failure = None;

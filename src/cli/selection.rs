@@ -181,6 +181,7 @@ impl Asked {
         context: &Context,
         registry: &Registry,
     ) -> Result<Filter, Failure> {
+        registry.require_runs(&filter)?;
         let places = self.places(context, registry)?;
         match places.is_empty() {
             true => Ok(filter),

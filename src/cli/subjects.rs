@@ -79,6 +79,7 @@ impl Subjects {
         if filter.is_all() {
             return Ok(Named::Each(targets));
         }
+        registry.require_runs(&filter)?;
         let mut paths = Vec::with_capacity(targets.len());
         for target in &targets {
             let is_known = match target {

@@ -5,9 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use super::context::Context;
 use super::fail::Failure;
 use crate::model::filter::Filter;
-use crate::model::layout;
 use crate::model::name::{NameError, RunName};
-use crate::registry::Target;
+use crate::registry::{Registry, Target};
 
 impl Context {
     /// The run that an argument names; see [`Context::run_text`].
@@ -21,8 +20,8 @@ impl Context {
     }
 
     /// The name or glob of a run as a filter takes it, from how shells complete folders: with a
-    /// slash at the end, from the current folder, or as an absolute path. A path inside a run means
-    /// that run.
+    /// slash at the end, from the current folder, or as an absolute path. What the path of
+    /// anything else gives is refused by [`Registry::require_runs`].
     pub(super) fn run_text(&self, text: &str) -> String {
         let is_dots = matches!(text, "." | "..");
         let is_path = is_dots
@@ -50,16 +49,8 @@ impl Context {
         let Some(found) = found.or_else(inside) else {
             return text.to_owned();
         };
-        let Some(found) = found.to_str().filter(|found| !found.is_empty()) else {
-            return text.to_owned();
-        };
-        match layout::split(found) {
-            Ok(place) => match place.container.rsplit_once('/') {
-                Some((run, _)) => run.to_owned(),
-                None => found.to_owned(),
-            },
-            Err(_) => found.to_owned(),
-        }
+        let found = found.to_str().filter(|found| !found.is_empty());
+        found.unwrap_or(text).to_owned()
     }
 
     /// A path relative to the base directory as it is typed in the current folder: in a folder of a
@@ -82,16 +73,16 @@ impl Context {
 
     /// What to say of a removal that names no run, and is called in the folder of one: it is about
     /// all of the base directory. None if it names a run, or is called elsewhere.
-    pub(super) fn about_all_runs(&self, base: &Path, filter: &Filter) -> Option<String> {
+    pub(super) fn about_all_runs(&self, registry: &Registry, filter: &Filter) -> Option<String> {
+        let base = registry.base();
         if !(filter.runs.is_empty() && filter.below.is_empty() && filter.except.runs.is_empty()) {
             return None;
         }
         let here = std::env::current_dir().ok()?;
         let inside = below(base, &here).filter(|path| !path.as_os_str().is_empty())?;
-        let run = match layout::split(inside.to_str()?) {
-            Ok(_) => self.run_text("."),
-            Err(_) => inside.display().to_string(),
-        };
+        let inside = inside.to_str()?;
+        let above = registry.run_above(inside).ok().flatten();
+        let run = above.unwrap_or_else(|| inside.to_owned());
         Some(format!(
             "no run is selected, so this is about all runs of {}, and not only about {run}",
             base.display()

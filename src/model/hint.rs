@@ -111,6 +111,8 @@ hints! {
     CorrectConfig = "correct-config",
     /// Record the artifact, or scan.
     RecordOrScan = "record-or-scan",
+    /// Scan for checkpoints.
+    ScanCheckpoints = "scan-checkpoints",
     /// List what is recorded of the run.
     ListRun = "list-run",
     /// List what is recorded in the folder.
@@ -213,6 +215,8 @@ hints! {
     PutContainerInRun = "put-container-in-run",
     /// Give a path below the base directory.
     GivePathInBase = "give-path-in-base",
+    /// Give the run by its name, and what is in it by its path alone.
+    GivePathAlone = "give-path-alone",
     /// Correct the name.
     CorrectName = "correct-name",
     /// Fix the cause and repeat the call.

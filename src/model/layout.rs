@@ -356,6 +356,18 @@ pub fn holds_checkpoints(folder: &str) -> bool {
     split(&format!("{folder}/0")).is_ok_and(|place| place.is_checkpoint())
 }
 
+/// Whether a path is the folder `checkpoints` of a run, that of its iterations, or in that.
+#[must_use]
+pub(crate) fn is_in_checkpoints(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let at = parts.iter().rposition(|part| *part == CHECKPOINTS_FOLDER);
+    match at.map(|at| (at, &parts[at + 1..])) {
+        Some((1.., [])) => true,
+        Some((1.., [iterations, ..])) => *iterations == CHECKPOINT_ITERATIONS,
+        _ => false,
+    }
+}
+
 fn is_checkpoints(container: &str) -> bool {
     container
         .rsplit_once('/')

@@ -14,6 +14,7 @@ use crate::model::layout::{self, Location};
 use crate::model::name::{BasePath, RunName};
 use crate::model::nearest::nearest;
 use crate::ops::target::{Target, base_path, location, relative};
+use crate::ops::unscanned::{self, OnDisk};
 use crate::store::Base;
 
 /// Artifacts below a folder whose names are compared.
@@ -67,6 +68,10 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
         level_of: level_of(catalog, base, target),
         nearest: near.path,
         near_iterations: near.iterations.map(String::into_boxed_str),
+        only_checkpoints: match target {
+            Target::Path(path) => has_only_checkpoints(base, path),
+            Target::Key(_) | Target::Id(_) => false,
+        },
     }
 }
 
@@ -100,6 +105,22 @@ pub(crate) fn run_not_recorded(catalog: &Catalog, run: &RunName) -> Error {
         level_of: None,
         nearest: nearest_run(catalog, run),
         near_iterations: None,
+        only_checkpoints: false,
+    }
+}
+
+/// Whether checkpoints are on disk at a path, that of a run or of its checkpoints, and no array. What
+/// cannot be read is no answer.
+fn has_only_checkpoints(base: &Base, path: &Path) -> bool {
+    let Ok(path) = relative(base, path) else {
+        return false;
+    };
+    match layout::is_in_checkpoints(&path) {
+        true => !base.is_absent(&path),
+        false => matches!(
+            unscanned::on_disk(base, &path),
+            Ok(Some(OnDisk::Checkpoints))
+        ),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Whose data is at the path of a row: its own, or that of a run that was renamed by hand.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Catalog, CatalogError, PinView, PinnedPlace};
 use crate::error::Error;
+use crate::model::array::ArrayMetadata;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
@@ -246,7 +249,51 @@ pub(crate) struct Given<'a, T> {
     row: Option<&'a Artifact>,
 }
 
+/// What metadata says, by its number.
+type Metadata = HashMap<i64, Option<Arc<ArrayMetadata>>>;
+
 impl<T> Given<'_, T> {
+    /// Whether it is what a row says of its data, and not only of the same time: many files may have
+    /// one time. A rename by hand keeps more. Data that was renamed may have grown since it was
+    /// counted, and a row may be of other data than is at its path now; then it says nothing.
+    fn is_like(
+        &self,
+        pins: &PinView<'_>,
+        place: &PinnedPlace,
+        known: &mut Metadata,
+    ) -> Result<bool, CatalogError> {
+        if self.kind.is_file() != place.kind.is_file() {
+            return Ok(false);
+        }
+        // Its name, its folder, or what it is to DaCapo: of a row whose run, iteration, dataset or
+        // container was renamed one of them stays, and so it does if only the array was.
+        let split = |path: &'_ str| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            [folder.to_owned(), name.to_owned()]
+        };
+        let ([folder, name], [old_folder, old_name]) = (split(&self.path), split(&place.path));
+        if self.kind != place.kind && name != old_name && folder != old_folder {
+            return Ok(false);
+        }
+        let of_this_data = |row: &&Artifact| row.written_at == Some(place.written_at);
+        let Some(row) = self.row.filter(of_this_data) else {
+            return Ok(true);
+        };
+        if let (Some(now), Some(then)) = (row.size, place.size)
+            && (now.files < then.files || (now.files == then.files && now.bytes != then.bytes))
+        {
+            return Ok(false);
+        }
+        let (Some(now), Some(number)) = (&row.metadata, place.metadata) else {
+            return Ok(true);
+        };
+        let then = match known.entry(number) {
+            Entry::Occupied(then) => then.into_mut(),
+            Entry::Vacant(free) => free.insert(pins.metadata(number)?),
+        };
+        Ok(then.as_ref().is_none_or(|then| then == now))
+    }
+
     /// Whether what is at its path, of this time, may have been another row's when that was recorded.
     /// Data that a row has had since then is its own, unless it is at the same place in another run:
     /// many files may have one time, as those of an archive do.
@@ -303,14 +350,20 @@ pub(crate) fn of_pinned_rows<'a, T>(
         })?;
     }
     let mut found = Vec::new();
+    let mut known = Metadata::new();
     for place in places {
         let alike = due.get_mut(&place.written_at);
         let (mut fits, mut at_home) = (Vec::new(), false);
         for (number, one) in alike.iter().flat_map(|all| all.iter()).enumerate() {
             at_home |= one.path == place.path;
-            if one.kind.is_file() == place.kind.is_file()
+            if one.is_like(pins, &place, &mut known)?
                 && one.may_be_of(pins, &place)?
-                && has_bytes(base, place.kind, place.bytes, &one.path)
+                && has_bytes(
+                    base,
+                    place.kind,
+                    place.size.map(|size| size.bytes),
+                    &one.path,
+                )
             {
                 fits.push(number);
             }

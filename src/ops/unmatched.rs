@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::key::Kind;
+use crate::model::layout;
 use crate::model::name::BasePath;
 use crate::model::nearest::{did_you_mean, nearest};
 use crate::model::operation::HistoryFilter;
@@ -51,6 +52,24 @@ impl Unmatched {
             on_disk: None,
             excluded: false,
         }
+    }
+
+    /// The sentence if the trash has something of the name: what comes before the way back from
+    /// there, and what is on disk beside, if anything is.
+    #[must_use]
+    pub fn around_trash(&self) -> (String, Option<&'static str>) {
+        let beside = match self.on_disk {
+            Some(OnDisk::Arrays) => "arrays in its folder are not recorded",
+            Some(OnDisk::Checkpoints) => "checkpoints in its folder are not recorded",
+            Some(OnDisk::Others) | None => return (self.to_string(), None),
+        };
+        let emptied = Self {
+            emptied: true,
+            nearest: None,
+            on_disk: None,
+            ..self.clone()
+        };
+        (emptied.to_string(), Some(beside))
     }
 
     /// A name that is not among those that are known.
@@ -277,6 +296,66 @@ pub(crate) fn narrowed(
         false => filter.below.extend(paths.iter().cloned()),
     }
     Ok(filter)
+}
+
+/// The recorded run whose folder a path is, or is in. A run of which nothing is left is one that the
+/// path is in only by the layout of paths: otherwise another one may begin below its folder.
+///
+/// # Errors
+/// [`CatalogError`] if the catalog cannot be read.
+pub(crate) fn run_above(
+    catalog: &Catalog,
+    path: &str,
+    now: Timestamp,
+) -> Result<Option<String>, CatalogError> {
+    let container = layout::split(path).map(|place| place.container);
+    let is_in_checkpoints = layout::is_in_checkpoints(path);
+    let container = container.ok();
+    let container = container.filter(|name| layout::is_container(name) || is_in_checkpoints);
+    for above in Path::new(path).ancestors().filter_map(Path::to_str) {
+        let name = Pattern::from(above);
+        if above.is_empty() || name.is_glob() {
+            continue;
+        }
+        if catalog.run_names(std::slice::from_ref(&name))? != [above] {
+            continue;
+        }
+        let of_run = Filter::default().runs([name]).kinds(Kind::ALL);
+        let is_of_layout = container.as_ref().is_some_and(|container| {
+            container
+                .rsplit_once('/')
+                .is_some_and(|(run, _)| run == above)
+        });
+        if above == path || is_of_layout || selects_any(catalog, &of_run, now)? {
+            return Ok(Some(above.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses names of runs that are paths of what is in a run: taken for that run, they would be about
+/// all of it.
+///
+/// # Errors
+/// [`Error::BelowRun`] for the first; [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn require_runs<'a>(
+    catalog: &Catalog,
+    names: impl Iterator<Item = &'a str>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // A pattern with `*` and the like matches names, and no folder of a run has one.
+    for name in names.filter(|name| name.contains('/') && !Pattern::from(*name).is_glob()) {
+        match run_above(catalog, name, now)? {
+            Some(run) if run != name => {
+                return Err(Error::BelowRun {
+                    path: name.to_owned(),
+                    run,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Returns the names that a filter leaves out and that nothing recorded has: each is probably

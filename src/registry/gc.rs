@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Registry;
 use crate::error::Result;
 use crate::model::artifact::ArtifactId;
+use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, PlanFile};
 use crate::retention::Explanation;
@@ -35,8 +36,17 @@ impl Registry {
     /// # Errors
     /// As [`Registry::plan_gc`].
     pub fn explain_gc(&self, request: &GcRequest, id: ArtifactId) -> Result<Option<Explanation>> {
-        let request = self.with_keep(request);
+        let mut request = self.with_keep(request);
+        if let Some(artifact) = self.catalog.by_id(id)? {
+            request = self.for_run(request, artifact.key.run())?;
+        }
         gc::explain(&self.catalog, &self.base, &request, id, self.clock.now())
+    }
+
+    /// The request for one run, if that changes nothing for it: a look at the disk then reads that
+    /// run alone.
+    pub(crate) fn for_run(&self, request: GcRequest, run: &RunName) -> Result<GcRequest> {
+        Ok(request.for_run(run, |runs| self.catalog.run_names(runs))?)
     }
 
     /// A request that knows what `trash.keep` of the configuration says.

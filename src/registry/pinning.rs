@@ -12,7 +12,7 @@ use crate::model::key::Kind;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::{Score, UnknownName};
-use crate::ops::{foreign, scored};
+use crate::ops::{foreign, scored, unmatched};
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,10 +217,15 @@ impl Registry {
     /// [`Registry::score`] itself takes them: arrays may be recorded after their scores.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`] for the first run, with the most similar one; [`Error::Catalog`] if
-    /// the catalog cannot be read.
+    /// [`Error::NotRecorded`] for the first run, with the most similar one; [`Error::BelowRun`] if
+    /// it is the path of what is in a run; [`Error::Catalog`] if the catalog cannot be read.
     pub fn require_scored_run(&self, scores: &[Score]) -> Result<()> {
-        scored::require_run(&self.catalog, scores, self.clock.now())
+        let checked = scored::require_run(&self.catalog, scores, self.clock.now());
+        if matches!(checked, Err(Error::NotRecorded { .. })) {
+            let runs = scores.iter().map(|score| score.run.as_str());
+            unmatched::require_runs(&self.catalog, runs, self.clock.now())?;
+        }
+        checked
     }
 
     /// Returns the names in scores of which nothing is recorded, each once, with the most similar

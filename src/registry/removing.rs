@@ -22,6 +22,7 @@ use crate::ops::remove::{
 use crate::ops::restore::{self, RestoreReport, RestoreTarget};
 use crate::ops::target::Target;
 use crate::ops::trash::{self, Emptied, EmptyReport};
+use crate::ops::unmatched;
 
 impl Registry {
     /// Returns what a removal with this setting does: [`TrashKeep::Configured`] is looked up in
@@ -148,6 +149,8 @@ impl Registry {
     /// [`Error::Nested`] if another run lies in its folder,
     /// [`Error`] if something that the decision depends on cannot be read.
     pub fn plan_run_removal(&self, run: &RunName) -> Result<RemovalPlan> {
+        let name = std::iter::once(run.as_str());
+        unmatched::require_runs(&self.catalog, name, self.clock.now())?;
         remove::plan_run(&self.catalog, &self.base, run, &Silent)
     }
 

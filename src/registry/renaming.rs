@@ -6,6 +6,7 @@ use crate::model::name::RunName;
 use crate::model::progress::Silent;
 use crate::ops::remove;
 use crate::ops::rename::{self, RenameOptions, RenameReport};
+use crate::ops::unmatched;
 
 impl Registry {
     /// Returns what a rename of a run does. Changes nothing.
@@ -13,7 +14,9 @@ impl Registry {
     /// # Errors
     /// As [`Registry::rename_run`], but that a run that is written to is no error.
     pub fn plan_rename(&self, run: &RunName, to: &RunName) -> Result<RenameReport> {
-        rename::plan(&self.catalog, &self.base, self.clock.now(), run, to)
+        let now = self.clock.now();
+        unmatched::require_runs(&self.catalog, std::iter::once(run.as_str()), now)?;
+        rename::plan(&self.catalog, &self.base, now, run, to)
     }
 
     /// Renames a run: its folder, rows, scores, pins and seals, in one transaction. What is in the

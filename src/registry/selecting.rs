@@ -75,6 +75,24 @@ impl Registry {
         unmatched::narrowed(&self.catalog, filter, paths, self.clock.now())
     }
 
+    /// Refuses a filter in which the name of a run, selected or left out, is the path of what is in
+    /// a run. Such a path alone goes into [`Filter::below`].
+    ///
+    /// # Errors
+    /// [`Error::BelowRun`](crate::Error::BelowRun) for the first;
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn require_runs(&self, filter: &Filter) -> Result<()> {
+        let names = filter.runs.iter().chain(&filter.except.runs);
+        let names = names.map(Pattern::as_str);
+        unmatched::require_runs(&self.catalog, names, self.clock.now())
+    }
+
+    /// Returns the run whose folder a path is, or is in, relative to the base directory.
+    #[cfg(feature = "cli")]
+    pub(crate) fn run_above(&self, path: &str) -> Result<Option<String>> {
+        Ok(unmatched::run_above(&self.catalog, path, self.clock.now())?)
+    }
+
     /// Returns the runs, paths, datasets and parameters in a filter that nothing recorded has, each with
     /// the most similar known name: such a name is probably mistyped.
     ///

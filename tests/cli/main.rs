@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails by panicking"
 )]
 
+mod below_run;
 mod checkpoints;
 mod clock;
 mod complete;

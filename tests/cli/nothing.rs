@@ -114,10 +114,7 @@ fn a_run_is_also_named_by_the_path_of_its_folder() {
             ],
         ),
         ("er", vec![".", "./", "../er", "er", "er/", "../e*"]),
-        (
-            "er/validation.zarr",
-            vec![".", "..", "../../er/", "../.", "er/"],
-        ),
+        ("er/validation.zarr", vec!["..", "../../er/", "../.", "er/"]),
     ]
     .map(|(folder, names)| {
         (

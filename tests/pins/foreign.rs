@@ -387,3 +387,61 @@ fn a_copy_whose_original_is_gone_is_sealed_and_pinned() {
     pin(&registry, "x", &path("copy", 2));
     registry.score(&[score("copy", 3)]).unwrap();
 }
+
+/// Writes an array of a shape, in files of one time, as an archive has them.
+fn write_shaped(folder: &TempDir, path: &str, side: u32) {
+    write_aged(folder.path(), path, days(50));
+    let metadata =
+        format!(r#"{{"zarr_format":2,"shape":[{side},{side}],"chunks":[2,2],"dtype":"|u1"}}"#);
+    let array = folder.path().join(path);
+    fs::write(array.join(".zarray"), metadata).unwrap();
+    crate::scene::date_all(&array, dalsegno::model::clock::Timestamp(1_690_000_000_000));
+}
+
+/// A pin whose array is gone, or damaged, binds what a rename by hand may have made of it: nothing
+/// else, though all files have one time.
+#[test]
+fn what_just_has_the_time_of_a_lost_pinned_array_goes() {
+    let lost = "a/validation.zarr/2/v/prediction";
+    // Of another kind; of another shape; with fewer files.
+    let free = [
+        "b/validation.zarr/2/v/output/t=1",
+        "b/validation.zarr/2/v/prediction",
+        "b/validation.zarr/3/v/prediction",
+    ];
+    for is_damaged in [false, true] {
+        let (folder, registry) = base();
+        write_shaped(&folder, lost, 4);
+        write_shaped(&folder, free[0], 4);
+        write_shaped(&folder, free[1], 8);
+        write_shaped(&folder, free[2], 4);
+        let chunk = folder.path().join(lost).join("1.1");
+        fs::write(&chunk, [1; 9]).unwrap();
+        let at = dalsegno::model::clock::Timestamp(1_690_000_000_000);
+        crate::scene::date_all(&folder.path().join(lost), at);
+        let scanned = dalsegno::ScanOptions::default().measure(true);
+        registry.scan(scanned, &Silent).unwrap();
+        pin(&registry, "keep", lost);
+        match is_damaged {
+            true => fs::write(folder.path().join(lost).join(".zarray"), "x").unwrap(),
+            false => fs::remove_dir_all(folder.path().join(lost)).unwrap(),
+        }
+        for path in free {
+            let chosen = registry.to_remove_at(path).unwrap();
+            let plan = registry.plan_removal(chosen).unwrap();
+            let removed = registry.remove_planned(&plan, &RemoveOptions::default(), &Silent);
+            removed.unwrap_or_else(|error| panic!("{path} {is_damaged}: {error}"));
+        }
+    }
+    // What is like it in all of that may be it.
+    let (folder, registry) = base();
+    write_shaped(&folder, lost, 4);
+    scan(&registry);
+    pin(&registry, "keep", lost);
+    fs::rename(folder.path().join("a"), folder.path().join("c")).unwrap();
+    scan(&registry);
+    let chosen = registry.to_remove_at(lost.replacen('a', "c", 1)).unwrap();
+    let plan = registry.plan_removal(chosen).unwrap();
+    let removed = registry.remove_planned(&plan, &RemoveOptions::default(), &Silent);
+    assert_eq!(code(removed), "pinned-elsewhere");
+}

@@ -113,6 +113,10 @@ WORDS: dict[str, str] = {
     ),
     "correct-config": "correct the file; the documentation lists its keys",
     "record-or-scan": ("list what is recorded with list(), or adopt what is on disk with scan()"),
+    "scan-checkpoints": (
+        "list what is recorded with list(), or adopt the checkpoints on disk with "
+        "scan(kind='checkpoint')"
+    ),
     "list-run": "see what is recorded of it with list(run=...), and give one of these",
     "list-folder": "see what is in it with list(below=...), and give one of these",
     "write-first": "write the array first",
@@ -219,6 +223,10 @@ WORDS: dict[str, str] = {
     ),
     "put-container-in-run": "a container lies in the folder of its run",
     "give-path-in-base": "give a path below the base directory",
+    "give-path-alone": (
+        "give the name of a run; for what is below the folder, give its path without run: "
+        "remove(path), or below=path"
+    ),
     "correct-name": "names are relative, without the components . and ..",
     "fix-cause": "fix the cause, then repeat the call",
 }

@@ -631,6 +631,12 @@ class RenamedByHandError(Error, PermissionError):
     code = "renamed-by-hand"
 
 
+class BelowRunError(Error, ValueError):
+    """The name of a run was to be given, and it is the path of what is in a run."""
+
+    code = "below-run"
+
+
 class OfAnotherUserError(Error, PermissionError):
     """A seal of another user's data was to be noted, and the host with the catalog takes none."""
 

@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 use dalsegno::DuGroup;
 use dalsegno::model::artifact::Origin;
-use dalsegno::model::filter::{Except, Pattern};
+use dalsegno::model::filter::{Except, Filter, Pattern};
 use dalsegno::model::order::{Order, SortKey};
 use dalsegno::{
-    LocalArrayIdentifier, OnDisk, Question, RefreshOptions, Result, ScanOptions, SealOptions,
-    SummaryOptions, Target, Unmatched, VerifyOptions,
+    LocalArrayIdentifier, OnDisk, Question, RefreshOptions, Registry, RestoreTarget, Result,
+    ScanOptions, SealOptions, SummaryOptions, Target, Unmatched, VerifyOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -67,12 +67,49 @@ fn collected<R>(
 }
 
 /// Why a name matches nothing, and the call that takes in what is on disk of it.
-pub(super) fn in_words(one: &Unmatched) -> String {
-    match one.on_disk {
-        Some(OnDisk::Arrays) => format!("{one}; take it in with scan()"),
-        Some(OnDisk::Checkpoints) => format!("{one}; take them in with scan(kind='checkpoint')"),
-        _ => one.to_string(),
+pub(super) fn in_words(registry: &Registry, one: &Unmatched) -> String {
+    let scan = match one.on_disk {
+        Some(OnDisk::Arrays) => Some("scan()"),
+        Some(OnDisk::Checkpoints) => Some("scan(kind='checkpoint')"),
+        _ => None,
+    };
+    let (target, call) = match one.part {
+        "run" => (
+            RestoreTarget::Filter(Filter::default().runs([one.name.as_str()])),
+            format!("restore(run={:?})", one.name),
+        ),
+        "path" => (
+            RestoreTarget::Path((&one.name).into()),
+            format!("restore({:?})", one.name),
+        ),
+        _ => (RestoreTarget::Filter(Filter::default()), String::new()),
+    };
+    let removed = match call.is_empty() {
+        true => 0,
+        // What cannot be read is no answer.
+        false => registry
+            .restorable(&target)
+            .map_or(0, |removed| removed.len()),
+    };
+    if removed == 0 {
+        let them = match one.on_disk {
+            Some(OnDisk::Checkpoints) => "them",
+            _ => "it",
+        };
+        return scan.map_or(one.to_string(), |scan| {
+            format!("{one}; take {them} in with {scan}")
+        });
     }
+    let (first, beside) = one.around_trash();
+    let (artifacts, them) = match removed {
+        1 => ("1 artifact of it is".to_owned(), "it"),
+        many => (format!("{many} artifacts of it are"), "them"),
+    };
+    let mut words = format!("{first}; {artifacts} in the trash; restore {them} with {call}");
+    if let (Some(beside), Some(scan)) = (beside, scan) {
+        words.push_str(&format!("; {beside}; take them in with {scan}"));
+    }
+    words
 }
 
 #[pymethods]
@@ -178,7 +215,7 @@ impl PyRegistry {
             let metrics: Vec<Pattern> = metrics.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let of_metrics = registry.unmatched_metrics(&metrics)?;
-                let of_metrics = of_metrics.iter().map(in_words);
+                let of_metrics = of_metrics.iter().map(|one| in_words(registry, one));
                 // Without a name in it, nothing can be mistyped, and nothing is a good answer.
                 let named = [
                     filter.runs.len(),
@@ -193,7 +230,10 @@ impl PyRegistry {
                     return Ok(of_metrics.collect());
                 }
                 let unmatched = registry.unmatched(&filter)?;
-                let mut words: Vec<String> = unmatched.iter().map(in_words).collect();
+                let mut words: Vec<String> = unmatched
+                    .iter()
+                    .map(|one| in_words(registry, one))
+                    .collect();
                 if words.is_empty() && !registry.names_any(&filter)? {
                     words.push("nothing that is recorded matches the selection".to_owned());
                 }
@@ -417,12 +457,14 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter(py, &self.base)?;
+            let named = Filter::default().runs(filter.runs.iter().cloned());
             let options = ScanOptions::default()
                 .kinds(filter.kinds)
                 .measure(measure)
                 // The range of the command line.
                 .threads(threads.map(|threads| threads.clamp(1, 256)));
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
+                registry.require_runs(&named)?;
                 let runs = match filter.below.is_empty() {
                     true => filter.runs,
                     // What is on disk at a path decides, as nothing of it may be recorded yet.

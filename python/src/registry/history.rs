@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use dalsegno::model::artifact::ArtifactId;
 use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::{Action, HistoryFilter, Operation};
 use dalsegno::{Error, Registry, Result, Target};
 use pyo3::prelude::*;
@@ -85,6 +86,7 @@ impl PyRegistry {
             let (filter, paths) = which.filter()?;
             let by_ids = !filter.artifacts.is_empty();
             let operations = self.run(py, None, move |registry, _| {
+                registry.require_runs(&Filter::default().runs(filter.runs.iter().cloned()))?;
                 let mut operations = Vec::new();
                 let mut filter = filter;
                 if !paths.is_empty() {
@@ -121,7 +123,10 @@ impl PyRegistry {
             let (filter, paths) = which.filter()?;
             self.run(py, None, move |registry, _| {
                 let unmatched = registry.unmatched_history(&filter)?;
-                let mut words: Vec<String> = unmatched.iter().map(in_words).collect();
+                let mut words: Vec<String> = unmatched
+                    .iter()
+                    .map(|one| in_words(registry, one))
+                    .collect();
                 for path in paths {
                     match registry.history_at(HistoryFilter::default(), &[path]) {
                         Err(error @ Error::NotRecorded { .. }) => words.push(error.to_string()),

@@ -101,11 +101,19 @@ impl PyRegistry {
     /// The filter that a selection makes. Paths of runs in it name these, as on the command line.
     pub(crate) fn filter(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Filter> {
         let mut filter = selection.filter(py, &self.base)?;
-        if filter.below.is_empty() {
+        let mut names = filter.runs.iter().chain(&filter.except.runs);
+        let is_path = names.any(|name| name.as_str().contains('/'));
+        if filter.below.is_empty() && !is_path {
             return Ok(filter);
         }
         let places = std::mem::take(&mut filter.below);
-        self.quick(py, move |registry| registry.narrowed(filter, &places))
+        self.quick(py, move |registry| {
+            registry.require_runs(&filter)?;
+            match places.is_empty() {
+                true => Ok(filter),
+                false => registry.narrowed(filter, &places),
+            }
+        })
     }
 }
 

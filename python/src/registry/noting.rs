@@ -368,7 +368,10 @@ impl PyRegistry {
             self.run(py, None, move |registry, _| {
                 let query = ScoreQuery::new(of).metrics(&metrics);
                 let unmatched = registry.unmatched_scores(&query)?;
-                Ok(unmatched.iter().map(in_words).collect())
+                Ok(unmatched
+                    .iter()
+                    .map(|one| in_words(registry, one))
+                    .collect())
             })
         })
     }

@@ -120,9 +120,18 @@ impl PyRegistry {
                 true => RestoreTarget::Last(Box::new(target)),
                 false => target,
             };
-            let mut report = self.run(py, None, move |registry, _| match dry_run {
-                true => registry.plan_restore(std::slice::from_ref(&target)),
-                false => registry.restore(&target),
+            let mut report = self.run(py, None, move |registry, _| {
+                let of = match &target {
+                    RestoreTarget::Last(target) => target,
+                    target => target,
+                };
+                if let RestoreTarget::Filter(filter) = of {
+                    registry.require_runs(filter)?;
+                }
+                match dry_run {
+                    true => registry.plan_restore(std::slice::from_ref(&target)),
+                    false => registry.restore(&target),
+                }
             })?;
             let restored = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, restored)

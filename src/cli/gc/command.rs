@@ -162,7 +162,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     // A policy names its runs itself.
     let about_all = match command.rules.is_named() || plan.file.items.is_empty() {
         true => None,
-        false => context.about_all_runs(registry.base(), &filter),
+        false => context.about_all_runs(&registry, &filter),
     };
     let asks = command.apply.is_some() && !command.yes;
     if let Some(about_all) = about_all.as_ref().filter(|_| !asks) {
@@ -211,7 +211,12 @@ fn look(
     rules: ReadRules<'_>,
     registry: Registry,
 ) -> Result<(Registry, GcRequest, bool), Failure> {
-    let request = rules(&registry)?.keep(command.trash.keep());
+    let mut request = rules(&registry)?.keep(command.trash.keep());
+    if let Some(path) = &command.explain
+        && let Some(artifact) = explain::artifact(context, &registry, path)?
+    {
+        request = registry.for_run(request, artifact.key.run())?;
+    }
     // Without a look, the plan reads write times of its candidates itself.
     if command.no_refresh || registry.is_read_only() {
         return Ok((registry, request, false));

@@ -8,6 +8,7 @@ use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::render::{self, escape, unbroken};
 use crate::error::Error;
+use crate::model::artifact::Artifact;
 use crate::ops::gc::GcRequest;
 use crate::registry::{Registry, Target};
 use crate::retention::{Explanation, GroupKey};
@@ -20,10 +21,10 @@ pub(super) fn explain(
     path: &Path,
     output: Output,
 ) -> Result<(), Failure> {
+    let found = artifact(context, registry, path)?;
     let path = relative(context, registry, path)?;
     let target = Target::Path(path.clone());
-    let artifact = registry.get(&target)?;
-    let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
+    let artifact = found.ok_or_else(|| registry.not_recorded(&target))?;
     let explanation = context.waiting("planning", || {
         match registry.explain_gc(request, artifact.id)? {
             Some(explanation) => Ok(Some(explanation)),
@@ -74,6 +75,16 @@ pub(super) fn explain(
     lines
         .iter()
         .try_for_each(|line| context.folded_line(&escape(line), 12))
+}
+
+/// The artifact that is asked about, if it is recorded.
+pub(super) fn artifact(
+    context: &Context,
+    registry: &Registry,
+    path: &Path,
+) -> Result<Option<Artifact>, Failure> {
+    let path = relative(context, registry, path)?;
+    Ok(registry.get(&Target::Path(path))?)
 }
 
 /// What a plan for whole runs says about an artifact; such a plan has no verdicts of rules.

@@ -190,6 +190,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         // One more than is shown, to learn whether there are more.
         most: most.map(|most| most.saturating_add(1)),
     };
+    registry.require_runs(&Filter::default().runs(filter.runs.iter().cloned()))?;
     let by_ids = !filter.artifacts.is_empty();
     let filter = registry.history_at(filter, &paths)?;
     if by_ids && !filter.below.is_empty() {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
+use crate::model::name::RunName;
 use crate::model::removal::TrashKeep;
 use crate::ops::grown::CountsNow;
 use crate::retention::NamedPolicy;
@@ -187,6 +188,31 @@ impl GcRequest {
             Some((part, _)) => Err(PolicyError::FilterIgnored { part }),
             None => Ok(()),
         }
+    }
+
+    /// The request for one run, as far as that changes nothing for it: limits and rules for whole
+    /// runs compare all runs. `matches` says which runs patterns match.
+    ///
+    /// # Errors
+    /// Those of `matches`.
+    pub(crate) fn for_run<E>(
+        mut self,
+        run: &RunName,
+        matches: impl Fn(&[Pattern]) -> Result<Vec<String>, E>,
+    ) -> Result<Self, E> {
+        let name = Pattern::from(run.as_str());
+        if self.has_limit() || name.is_glob() {
+            return Ok(self);
+        }
+        let runs = match &mut self.rules {
+            GcRules::Runs(_) => return Ok(self),
+            GcRules::Policy(_) => &mut self.of.runs,
+            GcRules::Named(named) => &mut named.runs,
+        };
+        if runs.is_empty() || matches(runs)?.iter().any(|known| *known == *run.as_str()) {
+            *runs = vec![name];
+        }
+        Ok(self)
     }
 
     /// The selections that the rules decide on: a plan trusts what the catalog knows of them.

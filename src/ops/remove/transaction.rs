@@ -406,6 +406,7 @@ fn check_one(
                     level_of: None,
                     nearest: None,
                     near_iterations: None,
+                    only_checkpoints: false,
                 });
             }
         }

@@ -167,6 +167,7 @@ pub(super) fn check(
             level_of: None,
             nearest: None,
             near_iterations: None,
+            only_checkpoints: false,
         });
     }
     if from == to {
