@@ -25,7 +25,8 @@ impl Registry {
     ///
     /// # Errors
     /// Nothing has changed then:
-    /// - [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded of the run,
+    /// - [`Error::BelowRun`](crate::Error::BelowRun) if the name is the path of what is in a run,
+    ///   [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded of the run,
     ///   [`Error::RunFolderGone`](crate::Error::RunFolderGone) if its folder is not there.
     /// - [`Error::RunTaken`](crate::Error::RunTaken) if the new name is taken: on disk, in the
     ///   catalog or in the trash.
@@ -38,6 +39,8 @@ impl Registry {
         to: &RunName,
         options: &RenameOptions,
     ) -> Result<RenameReport> {
+        let name = std::iter::once(run.as_str());
+        unmatched::require_runs(&self.catalog, name, self.clock.now())?;
         let _publishing = self.catalog.publishing();
         let on = self.removing(&Silent);
         // Before the transaction: a backup of a large catalog takes long, and would hold the lock.
