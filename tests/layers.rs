@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 8] = [
     &["retention"],
     &["disk"],
     &["catalog", "store"],
-    &["error.rs"],
+    &["error"],
     &["ops"],
     &["registry"],
     &["cli"],
@@ -446,7 +446,7 @@ fn codes_are_in_kebab_case() {
 
 #[test]
 fn hints_are_for_codes_that_exist() {
-    let error = fs::read_to_string(root().join("src/error.rs")).unwrap();
+    let error = fs::read_to_string(root().join("src/error/hint.rs")).unwrap();
     let hints = error.split("pub fn hint(").nth(1).unwrap();
     let hints = hints.split("\n    }\n").next().unwrap();
     let arms: Vec<&str> = hints
