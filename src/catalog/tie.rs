@@ -360,15 +360,11 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
 
 /// Refuses a catalog of which nothing says that it belongs to the base directory.
 fn require_bound(folder: &RegistryDir, path: &Path, registry: &str) -> Result<(), CatalogError> {
-    match binding::is_of_this_base(path, &folder.base, registry)? {
-        true => Ok(()),
-        false => Err(CatalogError::Unbound {
+    match binding::why_not_of_this_base(path, &folder.base, registry)? {
+        None => Ok(()),
+        Some(why) => Err(CatalogError::Unbound {
             path: path.to_owned(),
-            why: format!(
-                "nothing in {REGISTRY_DIR} names its registry, and {} does not name this base \
-                 directory",
-                binding_of(path).display()
-            ),
+            why: format!("nothing in {REGISTRY_DIR} names its registry, and {why}"),
         }),
     }
 }
