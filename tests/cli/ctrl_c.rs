@@ -419,7 +419,7 @@ fn every_moment_of_a_removal_leaves_one_line() {
         "{found:?}"
     );
     assert!(
-        says("interrupted; each artifact is whole or removed"),
+        says("interrupted; the plan was carried out before; nothing is left to do"),
         "{found:?}"
     );
 }
