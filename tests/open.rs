@@ -391,7 +391,12 @@ fn a_base_directory_remembers_a_catalog_elsewhere() {
     assert_eq!(names(&base), [".dalsegno"]);
     assert_eq!(
         names(&base.join(".dalsegno")),
-        ["config.toml", "published.sqlite3", "removals.reserve"]
+        [
+            "catalog-place.toml",
+            "config.toml",
+            "published.sqlite3",
+            "removals.reserve"
+        ]
     );
     assert_eq!(
         names(&folder.path().join("local")),
