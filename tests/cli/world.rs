@@ -212,11 +212,7 @@ fn rows(catalog: &Path) -> Option<Vec<u8>> {
     let catalog = rusqlite::Connection::open(copy).ok()?;
     let texts = |sql: &str| -> Option<Vec<Vec<String>>> {
         let mut statement = catalog.prepare(sql).ok()?;
-        let names: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let kept = |name: &str| !["metadata_file", "counted"].contains(&name);
         let mut found = statement.query([]).ok()?;
         let mut texts = vec![names.clone()];

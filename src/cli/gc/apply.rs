@@ -247,14 +247,15 @@ mod tests {
     #[test]
     fn after_all_was_removed_nothing_is_left_to_do() {
         let said = |artifacts, is_purged: Option<bool>| {
-            let mut done = GcReport::default();
-            done.artifacts = artifacts;
-            done.removals = vec!["20261129-141106-f7ea5e".parse().unwrap()];
-            done.purge = is_purged.map(|is_done| {
-                let mut purge = PurgeReport::default();
-                purge.is_done = is_done;
-                purge
-            });
+            let done = GcReport {
+                artifacts,
+                removals: vec!["20261129-141106-f7ea5e".parse().unwrap()],
+                purge: is_purged.map(|is_done| PurgeReport {
+                    is_done,
+                    ..PurgeReport::default()
+                }),
+                ..GcReport::default()
+            };
             match ended(95, &done) {
                 Failure::Interrupted(text) => text,
                 _ => panic!("no words"),
