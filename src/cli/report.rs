@@ -67,13 +67,13 @@ pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
         return Some(hints::text(Hint::FreeCatalogSpace).to_owned());
     }
     let base = context.base().ok();
+    if let Some(next) = in_trash(error, context, base.as_deref()) {
+        return Some(next);
+    }
     if let Some(unmatched) = not_scanned(error, context)
         && let Some(next) = unmatched.on_disk.and_then(how_to_scan)
     {
         return Some(context.with_base(next));
-    }
-    if let Some(next) = in_trash(error, context, base.as_deref()) {
-        return Some(next);
     }
     if let Error::BelowRun { path, run } = error {
         return Some(context.with_base(&by_path(context, path, run)));
