@@ -671,7 +671,7 @@ def test_history_says_what_was_done_and_what_has_become_of_it_as_the_command_doe
     kept = repr(registry.history()).splitlines()
     assert kept[0].split() == ["id", "at", "who", "action", "artifacts", "now", "what"]
     assert "in the trash" in kept[1] and "by mistake" in kept[1]
-    assert "voi = 0.5 of r0, iteration 1" in kept[2] and kept[2].split()[5:7] == ["0", "-"]
+    assert "voi = 0.5 of r0, iteration 1" in kept[2] and kept[2].split()[5:7] == ["-", "-"]
     assert "figure binds r0, iteration 1: figure 3" in kept[3]
     registry.restore(removed)
     history = registry.history(action="remove")
