@@ -47,7 +47,9 @@ def test_a_path_below_a_run_is_not_the_run(tmp_path: Path, call: str) -> None:
     with dalsegno.Registry(tmp_path, create=True) as registry:
         registry.scan()
         for run in ("r/validation.zarr", "./r/validation.zarr/1/", f"{tmp_path}/r/validation.zarr"):
-            with pytest.raises(errors.BelowRunError, match="is a folder of run r, not a run") as caught:
+            with pytest.raises(
+                errors.BelowRunError, match="is a folder of run r, not a run"
+            ) as caught:
                 CALLS[call](registry, run)
             assert caught.value.hint is not None
             assert "without run: remove(path), or below=path" in caught.value.hint

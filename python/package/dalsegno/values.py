@@ -200,9 +200,10 @@ class Rebuilt:
     copy_set_aside: Optional[Path]
     """Where a published copy is now that has operations which the new catalog lacks."""
     salvaged: Optional[dict[str, Any]]
-    """What was read of the damaged catalog that the backup lacked: numbers of ``artifacts``, of rows that
-    got a seal or a name (``updated``), of ``pins`` and ``scores``; how many rows could not be read, at most
-    (``unread``), and whether reading ended early (``is_cut``). ``None`` if nothing was read."""
+    """What was read of the damaged catalog that the backup lacked: numbers of ``artifacts``, of
+    rows that got a seal or a name (``updated``), of ``pins`` and ``scores``; how many rows could
+    not be read, at most (``unread``), and whether reading ended early (``is_cut``). ``None`` if
+    nothing was read."""
     removals: tuple[str, ...]
     """Removals in the trash that the backup did not know: restorable, or being purged."""
     problems: tuple[str, ...]
