@@ -70,8 +70,8 @@ pub fn why_of_another_base(path: &Path, base: &Path) -> Result<Option<String>, C
     }
 }
 
-/// Says why the file beside the catalog at `path` does not tie it to this base directory and registry
-/// by the word of oneself or root, with a catalog of one of them; `None` if it does.
+/// Says why the file beside the catalog at `path` does not tie it to this base directory and
+/// registry by the word of oneself or root, with a catalog of one of them; `None` if it does.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if that cannot be found out.
@@ -113,8 +113,8 @@ pub fn why_not_of_this_base(
     Ok(Some(why))
 }
 
-/// The registry that the file beside a catalog names, if it ties the catalog to this base directory.
-/// For a catalog that cannot say it itself.
+/// The registry that the file beside a catalog names, if it ties the catalog to this base
+/// directory. For a catalog that cannot say it itself.
 ///
 /// # Errors
 /// As [`why_not_of_this_base`].

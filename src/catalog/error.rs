@@ -200,8 +200,8 @@ pub enum CatalogError {
         /// The time that the clock gives.
         now: Timestamp,
     },
-    /// The clock of the machine is set to a time after the year 9999, which no name and no text here
-    /// can have.
+    /// The clock of the machine is set to a time after the year 9999, which no name and no text
+    /// here can have.
     #[error("the clock says {now}, which is after the year 9999")]
     ClockTooFar {
         /// Catalog file.

@@ -1,5 +1,5 @@
-//! What a rebuild takes besides a backup: the published copy of a lost catalog, and what can be read
-//! of a damaged one.
+//! What a rebuild takes besides a backup: the published copy of a lost catalog, and what can be
+//! read of a damaged one.
 //!
 //! # The published copy
 //! It may be newer than every backup. A rebuild begins with it if it is, and never lets the new
@@ -11,9 +11,9 @@
 //! so an exchange of names in between changes nothing.
 //!
 //! # The damaged catalog
-//! What [`read_pieces`](super::read_pieces) read of it is opened as a [`Catalog`] of its own, and is
-//! input: a row counts if it reads as a row does, at the path of its key. [`Change`] takes in what the
-//! new catalog lacks. It never takes in what was removed since it was recorded.
+//! What [`read_pieces`](super::read_pieces) read of it is opened as a [`Catalog`] of its own, and
+//! is input: a row counts if it reads as a row does, at the path of its key. [`Change`] takes in
+//! what the new catalog lacks. It never takes in what was removed since it was recorded.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -341,8 +341,8 @@ impl Change<'_> {
         }
     }
 
-    /// Takes in a pin of a damaged catalog, or what it binds there and not here. `numbers` are those
-    /// that its artifacts have here; others are left out. Says whether anything changed.
+    /// Takes in a pin of a damaged catalog, or what it binds there and not here. `numbers` are
+    /// those that its artifacts have here; others are left out. Says whether anything changed.
     ///
     /// # Errors
     /// As [`Change::take_in`].

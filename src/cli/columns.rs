@@ -255,8 +255,8 @@ impl Chosen {
     }
 }
 
-/// Rows with the columns of a call, or with the usual ones if it chooses none, and the score by which
-/// these are sorted.
+/// Rows with the columns of a call, or with the usual ones if it chooses none, and the score by
+/// which these are sorted.
 pub(super) struct ChosenRows<'a> {
     rows: Rows<'a>,
     columns: &'a [Chosen],

@@ -44,8 +44,8 @@ impl Context {
         )));
     }
 
-    /// The failure of a call that changes all or nothing: if Ctrl-C ended it, `nothing` says what was
-    /// not done.
+    /// The failure of a call that changes all or nothing: if Ctrl-C ended it, `nothing` says what
+    /// was not done.
     pub(super) fn ended(&self, error: Error, nothing: &str) -> Failure {
         match error {
             Error::Cancelled { .. } if is_interrupted() => {

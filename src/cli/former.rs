@@ -93,8 +93,8 @@ pub(super) fn say_in_trash(context: &Context, shown: &[Shown]) {
 }
 
 impl Context {
-    /// What the trash has of a target, and the call of `restore` that brings it back; none if it has
-    /// nothing, or cannot be read.
+    /// What the trash has of a target, and the call of `restore` that brings it back; none if it
+    /// has nothing, or cannot be read.
     pub(super) fn in_trash(
         &self,
         registry: &Registry,

@@ -20,9 +20,10 @@ use crate::error::Error;
 ///
 /// Creates the folder .dalsegno with an empty catalog and touches nothing else. If there is a
 /// registry already, nothing happens. The base directory is --base, or the current folder: the one
-/// that holds the runs. If it is a run, is below or above another registry, is empty, holds no run or
-/// only folders of runs, init asks first; --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
-/// in the trash goes with it. If the base directory is on a network file system, put the catalog on a local disk (--catalog), or make sure that all
+/// that holds the runs. If it is a run, is below or above another registry, is empty, holds no run
+/// or only folders of runs, init asks first; --here answers that. An init is taken back by removing
+/// .dalsegno, which touches no run; what is in the trash goes with it. If the base directory is on
+/// a network file system, put the catalog on a local disk (--catalog), or make sure that all
 /// writers run on this host (--single-host).
 ///
 /// With --catalog, the base directory remembers this host, the keeper. Other hosts answer from a

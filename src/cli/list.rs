@@ -25,8 +25,8 @@ use crate::registry::Registry;
 
 /// List artifacts
 ///
-/// Sorted by run, iteration, kind, dataset and parameters, unless --sort says otherwise. Looks on disk first for data that was
-/// not seen yet.
+/// Sorted by run, iteration, kind, dataset and parameters, unless --sort says otherwise. Looks on
+/// disk first for data that was not seen yet.
 #[derive(Debug, Args)]
 pub(super) struct ListCommand {
     #[command(flatten)]

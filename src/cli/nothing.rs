@@ -233,7 +233,8 @@ impl Context {
         Ok(any)
     }
 
-    /// What a listing says that has no rows: `nothing`, or what to type if nothing was ever recorded.
+    /// What a listing says that has no rows: `nothing`, or what to type if nothing was ever
+    /// recorded.
     pub(super) fn or_new(&self, registry: &Registry, nothing: &str) -> Result<String, Failure> {
         Ok(match is_new(registry)? {
             false => nothing.to_owned(),

@@ -120,7 +120,8 @@ impl Context {
         Ok(registry)
     }
 
-    /// Opens the registry for a change that frees space, which on a full disk has the reserve for it.
+    /// Opens the registry for a change that frees space, which on a full disk has the reserve for
+    /// it.
     pub(super) fn open_to_free(&self) -> Result<Registry, Failure> {
         self.frees_space.set(true);
         let options = self.options().spare_reserve(false);
@@ -129,8 +130,8 @@ impl Context {
         Ok(registry)
     }
 
-    /// Opens the registry for a change that the inbox has a note for: on a host without the catalog,
-    /// opens the inbox.
+    /// Opens the registry for a change that the inbox has a note for: on a host without the
+    /// catalog, opens the inbox.
     pub(super) fn open_or_note(&self) -> Result<Opened, Failure> {
         let error = match self.open() {
             Ok(registry) => return Ok(Opened::Catalog(Box::new(registry))),
@@ -354,9 +355,9 @@ impl Context {
         }
     }
 
-    /// Opens the registry for a query of a selection, which `filter` makes. Looks for its data on disk first, if
-    /// `refresh` is given and the catalog can be written. The last value says whether something
-    /// could not be read.
+    /// Opens the registry for a query of a selection, which `filter` makes. Looks for its data on
+    /// disk first, if `refresh` is given and the catalog can be written. The last value says
+    /// whether something could not be read.
     pub(super) fn open_refreshed(
         &self,
         filter: impl Fn(&Registry) -> Result<Filter, Failure>,

@@ -24,17 +24,17 @@ use crate::registry::Registry;
 /// Replace a catalog that is damaged or gone
 ///
 /// Starts from the newest good backup, or from the published copy of a catalog elsewhere
-/// (.dalsegno/published.sqlite3) if that is newer; adds the removals that were moved to the trash since, and
-/// updates it from disk: marks rows without data missing, adds arrays without a row. Without a
-/// backup, makes the catalog from the disk and the trash alone. If only the header of the old catalog
-/// was overwritten, starts from that one and its log, and nothing is lost.
+/// (.dalsegno/published.sqlite3) if that is newer; adds the removals that were moved to the trash
+/// since, and updates it from disk: marks rows without data missing, adds arrays without a row.
+/// Without a backup, makes the catalog from the disk and the trash alone. If only the header of the
+/// old catalog was overwritten, starts from that one and its log, and nothing is lost.
 ///
 /// If pages of the old catalog are damaged, adds what can be read of it that the backup lacks:
-/// identifiers, seals, pins and scores. The command prints how many, how many rows could not be read, and
-/// how old the backup is. The history since the backup is lost. The old catalog is kept
+/// identifiers, seals, pins and scores. The command prints how many, how many rows could not be
+/// read, and how old the backup is. The history since the backup is lost. The old catalog is kept
 /// beside the new one and never deleted, and so is a published copy that the new catalog does not
-/// hold. No data is touched, except that an interrupted removal or
-/// restore is settled (undone or completed), as at every open for writing.
+/// hold. No data is touched, except that an interrupted removal or restore is settled (undone or
+/// completed), as at every open for writing.
 ///
 /// Other processes cannot write meanwhile. Exit code 3 if something could not be read or settled.
 #[derive(Debug, Args)]

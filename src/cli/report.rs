@@ -95,8 +95,8 @@ fn by_path(context: &Context, path: &str, run: &str) -> String {
     }
 }
 
-/// How a run is taken in of which something is on disk and nothing is recorded; `None` if a scan finds
-/// nothing.
+/// How a run is taken in of which something is on disk and nothing is recorded; `None` if a scan
+/// finds nothing.
 pub(super) fn how_to_scan(on_disk: OnDisk) -> Option<&'static str> {
     match on_disk {
         OnDisk::Arrays => Some("take it in with: dalsegno scan"),

@@ -27,8 +27,8 @@ const MOST_NAMES: usize = 3;
 /// the newest of these took. If a path was removed several times, the last removal of it is
 /// restored, and the older ones are named; they stay in the trash. A container that was removed as
 /// a whole is restored as a whole; if a new one is at its place, what has no counterpart in that is
-/// restored. Nothing is overwritten: what is taken stays in the trash and is named, with exit code 3. So
-/// is what was deleted in the trash by hand; its row comes back as missing.
+/// restored. Nothing is overwritten: what is taken stays in the trash and is named, with exit code
+/// 3. So is what was deleted in the trash by hand; its row comes back as missing.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths

@@ -377,8 +377,8 @@ fn refuse_part_of_run(registry: &Registry, name: &RunName) -> Result<(), Failure
     ))
 }
 
-/// The parts of a plan that go and that stay if what is bound stays: what goes by one rename goes or
-/// stays as a whole.
+/// The parts of a plan that go and that stay if what is bound stays: what goes by one rename goes
+/// or stays as a whole.
 fn split(base: &Path, plan: &RemovalPlan, bound: &[Skipped]) -> (RemovalPlan, RemovalPlan) {
     let bound: HashSet<&Path> = bound.iter().map(|one| one.path.as_path()).collect();
     let is_bound = |item: &PlannedItem| {

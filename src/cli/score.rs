@@ -30,9 +30,9 @@ const MOST_NAMES: usize = 5;
 /// Record scores of an iteration, such as voi=0.31; without values, list scores
 ///
 /// A score replaces one of the same metric, run, iteration, dataset and parameters. Without
-/// --dataset it applies to every dataset, without --parameters to every parameter set. Something must
-/// be recorded of the run. `gc --keep-best` ranks by scores; nan is never among the best. On a host without the catalog, scores
-/// are noted for the host that has it.
+/// --dataset it applies to every dataset, without --parameters to every parameter set. Something
+/// must be recorded of the run. `gc --keep-best` ranks by scores; nan is never among the best. On a
+/// host without the catalog, scores are noted for the host that has it.
 #[derive(Debug, Args)]
 pub(super) struct ScoreCommand {
     /// Scores, such as voi=0.31 f1=0.8; with --remove, metric names; to list, metric names or globs
@@ -158,7 +158,8 @@ fn lacks(unknown: &UnknownName) -> String {
     format!("run {run} has no {part} {name}{}", did_you_mean(nearest))
 }
 
-/// Warns of names in scores, after they were recorded: artifacts may be recorded after their scores.
+/// Warns of names in scores, after they were recorded: artifacts may be recorded after their
+/// scores.
 fn warn_unknown(
     context: &Context,
     registry: &Registry,

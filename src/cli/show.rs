@@ -83,9 +83,9 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
     context.require_runs(&registry, &named.filter(), "")
 }
 
-/// Finds the artifacts, and says whether a path is that of a folder with several; for a path that is
-/// no longer recorded, finds what was last removed from it. What is named in vain becomes an error
-/// in `missing`.
+/// Finds the artifacts, and says whether a path is that of a folder with several; for a path that
+/// is no longer recorded, finds what was last removed from it. What is named in vain becomes an
+/// error in `missing`.
 fn find(
     subjects: &Subjects,
     registry: &Registry,

@@ -65,8 +65,8 @@ impl Subjects {
         }
     }
 
-    /// The same for a command that shows, and does what else is named: with flags, a path or an id of
-    /// which nothing is recorded becomes an error in `missing`, unless nothing else is named.
+    /// The same for a command that shows, and does what else is named: with flags, a path or an id
+    /// of which nothing is recorded becomes an error in `missing`, unless nothing else is named.
     pub(super) fn named_or_missing(
         &self,
         context: &Context,
@@ -134,8 +134,8 @@ impl Subjects {
         Ok(distinct(found, |artifact| artifact.id))
     }
 
-    /// Finds their keys on a host without the catalog, in its published copy. What the copy does not
-    /// have can be named by path.
+    /// Finds their keys on a host without the catalog, in its published copy. What the copy does
+    /// not have can be named by path.
     pub(super) fn keys_to_note(
         &self,
         context: &Context,

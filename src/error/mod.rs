@@ -223,8 +223,9 @@ pub enum Error {
         /// Name of the link, below the run's checkpoints.
         link: String,
     },
-    /// By its time, the data at the path of what was to be removed, sealed, pinned or scored is that
-    /// of another run: the run was renamed by hand, and its rows, pins and scores did not follow.
+    /// By its time, the data at the path of what was to be removed, sealed, pinned or scored is
+    /// that of another run: the run was renamed by hand, and its rows, pins and scores did not
+    /// follow.
     #[error(
         "{} is, by its time, the data of {}: a run was renamed by hand",
         .path.display(),

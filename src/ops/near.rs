@@ -75,7 +75,8 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
     }
 }
 
-/// Whether a path is that of a run of which something is recorded. What cannot be read is no answer.
+/// Whether a path is that of a run of which something is recorded. What cannot be read is no
+/// answer.
 pub(crate) fn is_run(catalog: &Catalog, base: &Base, path: &Path) -> bool {
     let Ok(name) = relative(base, path) else {
         return false;
@@ -109,8 +110,8 @@ pub(crate) fn run_not_recorded(catalog: &Catalog, run: &RunName) -> Error {
     }
 }
 
-/// Whether checkpoints are on disk at a path, that of a run or of its checkpoints, and no array. What
-/// cannot be read is no answer.
+/// Whether checkpoints are on disk at a path, that of a run or of its checkpoints, and no array.
+/// What cannot be read is no answer.
 fn has_only_checkpoints(base: &Base, path: &Path) -> bool {
     let Ok(path) = relative(base, path) else {
         return false;
@@ -147,8 +148,8 @@ fn is_below(path: &str, run: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The recorded path, or folder of recorded ones, that is most similar to a path that is neither, or
-/// the run; or the iterations next to the one that is not there. Nothing if nothing is similar.
+/// The recorded path, or folder of recorded ones, that is most similar to a path that is neither,
+/// or the run; or the iterations next to the one that is not there. Nothing if nothing is similar.
 pub(crate) fn near_path(catalog: &Catalog, base: &Base, path: &Path) -> Near {
     // What was removed from there was meant, and not what is like it.
     let was = location(base, path).map(|place| catalog.removed_from(&place));
@@ -232,8 +233,8 @@ fn run_above<'a, 'p>(
     Some((run, path.get(head.len() + 1..)?))
 }
 
-/// Whether a component of a path may be a mistyped one. The ending of a container is alike in all of
-/// them, and another number is another iteration.
+/// Whether a component of a path may be a mistyped one. The ending of a container is alike in all
+/// of them, and another number is another iteration.
 fn is_alike(typed: &str, known: &str) -> bool {
     let stem = |part: &'_ str| {
         let end = part.rsplit_once('.').map(|(stem, _)| stem.len());

@@ -77,8 +77,8 @@ pub use crate::ops::rebuild_start::RefusedBackup;
 pub enum RebuildFrom {
     /// The damaged catalog itself if only its header is damaged; else the newest sound backup that
     /// is not dated in the future, or else the newest sound one; the published copy if it has
-    /// operations that this backup lacks. Without any, the disk alone. What can be read of a damaged
-    /// catalog is added to it.
+    /// operations that this backup lacks. Without any, the disk alone. What can be read of a
+    /// damaged catalog is added to it.
     #[default]
     Newest,
     /// The backup or published copy in this file, which must be sound and of this registry.
@@ -138,8 +138,8 @@ pub struct RebuildReport {
     /// New path of the published copy, if it had operations that the new catalog lacks, or could
     /// not be read.
     pub copy_set_aside: Option<PathBuf>,
-    /// Newer backups that are not sound, or their folder if it may not be read, a published copy that
-    /// is not to be used, and the old catalog if nothing of it can be read.
+    /// Newer backups that are not sound, or their folder if it may not be read, a published copy
+    /// that is not to be used, and the old catalog if nothing of it can be read.
     pub refused: Vec<RefusedBackup>,
     /// What was read of the old catalog beside the backup; `None` if nothing was, or if it lacks
     /// nothing.

@@ -1,8 +1,8 @@
-//! What a rebuild takes from the damaged catalog itself, after the backup: identifiers, seals, pins and
-//! scores that the backup lacks.
+//! What a rebuild takes from the damaged catalog itself, after the backup: identifiers, seals, pins
+//! and scores that the backup lacks.
 //!
-//! It comes behind the trash and recovery, which say what was removed, and before the comparison with
-//! the disk, which gives each row the state that its data has.
+//! It comes behind the trash and recovery, which say what was removed, and before the comparison
+//! with the disk, which gives each row the state that its data has.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,7 +32,8 @@ pub struct RebuildSalvage {
     pub scores: u64,
     /// At most so many rows could not be read.
     pub unread: u64,
-    /// Whether reading ended before everything was tried, because it took too long or failed too often.
+    /// Whether reading ended before everything was tried, because it took too long or failed too
+    /// often.
     pub is_cut: bool,
 }
 

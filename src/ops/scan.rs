@@ -160,8 +160,9 @@ pub struct ScanReport {
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
-    /// If nothing is recorded and all arrays lie outside runs, the folder that most likely holds the
-    /// runs: one above with a registry, one below with one, or the one that this looks like a run of.
+    /// If nothing is recorded and all arrays lie outside runs, the folder that most likely holds
+    /// the runs: one above with a registry, one below with one, or the one that this looks like a
+    /// run of.
     pub likely_base: Option<PathBuf>,
     /// What was noticed and left alone, by path: `notices` in JSON.
     pub notices: Vec<Notice>,

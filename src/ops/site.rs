@@ -219,8 +219,9 @@ impl Wanted {
         Ok(())
     }
 
-    /// Writes down again where the catalog is, after `config.toml` has lost it, if the user says so.
-    /// Whatever else knows the place or the host has to agree, unless this host is to be the keeper.
+    /// Writes down again where the catalog is, after `config.toml` has lost it, if the user says
+    /// so. Whatever else knows the place or the host has to agree, unless this host is to be the
+    /// keeper.
     fn take_up(&self, mut folder: RegistryDir) -> Result<()> {
         let known = folder.lost().cloned().unwrap_or_default();
         let here = &*self.here;

@@ -20,8 +20,8 @@ use crate::store::{self, Base, StorageError};
 /// Arrays of a container that were written again, after which its rows are not asked about any
 /// more: in a folder with the name of another, all data is that of the other.
 const MOST_MISSES: u32 = 16;
-/// Older rows of a container that are in their places, or of other files, after which its other rows
-/// are taken for such too.
+/// Older rows of a container that are in their places, or of other files, after which its other
+/// rows are taken for such too.
 const MOST_OTHERS: u32 = 2;
 /// Containers of each of which [`MOST_MISSES`] rows are looked up among older ones, and in which
 /// older rows are looked at. Of each further one, a single row is looked up, which asks about every
@@ -200,8 +200,8 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// The folders of a row that may have been renamed from those of another: its container, and its run
-/// if both are at the same place in their runs.
+/// The folders of a row that may have been renamed from those of another: its container, and its
+/// run if both are at the same place in their runs.
 fn folders_above(row: &Artifact, other: &Artifact) -> impl Iterator<Item = String> {
     let below = |row: &Artifact| {
         let path = row.location().path();
@@ -253,9 +253,9 @@ pub(crate) struct Given<'a, T> {
 type Metadata = HashMap<i64, Option<Arc<ArrayMetadata>>>;
 
 impl<T> Given<'_, T> {
-    /// Whether it is what a row says of its data, and not only of the same time: many files may have
-    /// one time. A rename by hand keeps more. Data that was renamed may have grown since it was
-    /// counted, and a row may be of other data than is at its path now; then it says nothing.
+    /// Whether it is what a row says of its data, and not only of the same time: many files may
+    /// have one time. A rename by hand keeps more. Data that was renamed may have grown since it
+    /// was counted, and a row may be of other data than is at its path now; then it says nothing.
     fn is_like(
         &self,
         pins: &PinView<'_>,
@@ -294,9 +294,9 @@ impl<T> Given<'_, T> {
         Ok(then.as_ref().is_none_or(|then| then == now))
     }
 
-    /// Whether what is at its path, of this time, may have been another row's when that was recorded.
-    /// Data that a row has had since then is its own, unless it is at the same place in another run:
-    /// many files may have one time, as those of an archive do.
+    /// Whether what is at its path, of this time, may have been another row's when that was
+    /// recorded. Data that a row has had since then is its own, unless it is at the same place in
+    /// another run: many files may have one time, as those of an archive do.
     fn may_be_of(&self, pins: &PinView<'_>, place: &PinnedPlace) -> Result<bool, CatalogError> {
         let Some(row) = self.row else {
             return Ok(true);

@@ -189,8 +189,8 @@ fn changed_since(catalog: &Catalog, operation: &Operation) -> Result<Option<Stri
     Ok(later)
 }
 
-/// What a user did and may want to take back. Scans, looks, seals and the like note what is so, often
-/// beside the user, and are passed over.
+/// What a user did and may want to take back. Scans, looks, seals and the like note what is so,
+/// often beside the user, and are passed over.
 const DEEDS: [Action; 8] = [
     Action::Remove,
     Action::Restore,

@@ -153,7 +153,8 @@ pub(crate) fn selects_any(
 }
 
 /// Returns the names in a filter that nothing recorded has. Datasets, parameters and iterations are
-/// looked for in the runs that the filter names, and folders of unknown runs in `base`, if it is given.
+/// looked for in the runs that the filter names, and folders of unknown runs in `base`, if it is
+/// given.
 ///
 /// # Errors
 /// [`Error::Catalog`] if the catalog cannot be read.
@@ -298,8 +299,8 @@ pub(crate) fn narrowed(
     Ok(filter)
 }
 
-/// The recorded run whose folder a path is, or is in. A run of which nothing is left is one that the
-/// path is in only by the layout of paths: otherwise another one may begin below its folder.
+/// The recorded run whose folder a path is, or is in. A run of which nothing is left is one that
+/// the path is in only by the layout of paths: otherwise another one may begin below its folder.
 ///
 /// # Errors
 /// [`CatalogError`] if the catalog cannot be read.
@@ -333,8 +334,8 @@ pub(crate) fn run_above(
     Ok(None)
 }
 
-/// Refuses names of runs that are paths of what is in a run: taken for that run, they would be about
-/// all of it.
+/// Refuses names of runs that are paths of what is in a run: taken for that run, they would be
+/// about all of it.
 ///
 /// # Errors
 /// [`Error::BelowRun`] for the first; [`Error::Catalog`] if the catalog cannot be read.

@@ -216,8 +216,9 @@ impl Options {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used;
     /// `catalog-on-network` if the catalog would be on a network file system; `catalog-taken` if
-    /// the catalog file exists already; and as [`Options::open`]. Nothing is left behind, unless the
-    /// catalog is that of this base directory and damaged: then its folder is there for a rebuild.
+    /// the catalog file exists already; and as [`Options::open`]. Nothing is left behind, unless
+    /// the catalog is that of this base directory and damaged: then its folder is there for a
+    /// rebuild.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {

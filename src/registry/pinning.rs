@@ -161,8 +161,8 @@ impl Registry {
         Ok(self.catalog.pins()?)
     }
 
-    /// Returns the pins that bind anything that a filter selects, or that bind what is recorded later
-    /// in runs and iterations of a filter that names nothing else.
+    /// Returns the pins that bind anything that a filter selects, or that bind what is recorded
+    /// later in runs and iterations of a filter that names nothing else.
     pub(crate) fn pins_on(&self, filter: &Filter) -> Result<Vec<Pin>> {
         let mut named: BTreeSet<String> = BTreeSet::new();
         let mut pinned = filter.clone();

@@ -54,8 +54,8 @@ impl Registry {
     }
 
     /// Returns why recovery leaves folders in the trash to their owners, a sentence each: another
-    /// user may have put them there, who may not write where the data would go; and why this user may
-    /// not unlink what is due. Changes nothing.
+    /// user may have put them there, who may not write where the data would go; and why this user
+    /// may not unlink what is due. Changes nothing.
     ///
     /// # Errors
     /// [`Error`] if the trash or the catalog cannot be read.
@@ -85,8 +85,8 @@ impl Registry {
         }
     }
 
-    /// Returns what a removal of a path takes: as [`to_remove`](Self::to_remove), and of a run or of
-    /// another folder what a filter with this path in [`Filter::below`] selects.
+    /// Returns what a removal of a path takes: as [`to_remove`](Self::to_remove), and of a run or
+    /// of another folder what a filter with this path in [`Filter::below`] selects.
     ///
     /// # Errors
     /// [`Error::NotRecorded`] if nothing is recorded there; and as
@@ -181,8 +181,8 @@ impl Registry {
             .collect())
     }
 
-    /// Fails if carrying out a plan would, by what [`Registry::protected`] looks at. Changes nothing.
-    /// What `keep_going` would leave out does not fail.
+    /// Fails if carrying out a plan would, by what [`Registry::protected`] looks at. Changes
+    /// nothing. What `keep_going` would leave out does not fail.
     ///
     /// # Errors
     /// That of the first artifact or item that may not be removed, and those of
@@ -302,8 +302,8 @@ impl Registry {
         Ok(self.catalog.trash_bytes()?)
     }
 
-    /// Counts what lies in the trash of each removal beside its artifacts: checkpoints, logs and the
-    /// like, which went with the folder of a run or with a container. No number of
+    /// Counts what lies in the trash of each removal beside its artifacts: checkpoints, logs and
+    /// the like, which went with the folder of a run or with a container. No number of
     /// [`Registry::trash`] has it. `None` for a removal that is being purged, in which something
     /// cannot be read, or that has over 100,000 artifacts.
     ///
@@ -357,8 +357,8 @@ impl Registry {
     }
 
     /// Purges the trash, or only what was removed longer ago than `older_than` or is past its own
-    /// time, and continues purges that were interrupted. If the monitor cancels, the removal that is being unlinked stays
-    /// so, the rest of the trash is as before, and the report names both.
+    /// time, and continues purges that were interrupted. If the monitor cancels, the removal that
+    /// is being unlinked stays so, the rest of the trash is as before, and the report names both.
     ///
     /// # Errors
     /// [`Error`] if the trash cannot be read or the catalog fails.

@@ -57,9 +57,10 @@ impl Registry {
         seal_places::unrecorded_at(&self.catalog, &self.base, path, now, monitor)
     }
 
-    /// Returns the runs on disk that paths name, for [`ScanOptions::runs`](crate::ScanOptions::runs):
-    /// the run at a path, the run that it is in, or those in a folder of runs, by a pattern. A path
-    /// at which there is no run is given as it is.
+    /// Returns the runs on disk that paths name, for
+    /// [`ScanOptions::runs`](crate::ScanOptions::runs): the run at a path, the run that it is in,
+    /// or those in a folder of runs, by a pattern. A path at which there is no run is given as it
+    /// is.
     #[must_use]
     pub fn runs_to_scan(&self, paths: &[BasePath]) -> Vec<Pattern> {
         let run_at = |path: &BasePath| scan::run_at(&self.base, path);
@@ -93,8 +94,8 @@ impl Registry {
         Ok(unmatched::run_above(&self.catalog, path, self.clock.now())?)
     }
 
-    /// Returns the runs, paths, datasets and parameters in a filter that nothing recorded has, each with
-    /// the most similar known name: such a name is probably mistyped.
+    /// Returns the runs, paths, datasets and parameters in a filter that nothing recorded has, each
+    /// with the most similar known name: such a name is probably mistyped.
     ///
     /// # Errors
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
@@ -127,8 +128,8 @@ impl Registry {
         unmatched::unmatched_metrics(&self.catalog, metrics)
     }
 
-    /// Returns the names in a query of scores that neither a score nor anything recorded has, and the
-    /// metrics that no score has.
+    /// Returns the names in a query of scores that neither a score nor anything recorded has, and
+    /// the metrics that no score has.
     ///
     /// # Errors
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.

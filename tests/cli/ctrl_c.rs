@@ -420,8 +420,8 @@ fn every_moment_of_a_removal_leaves_one_line() {
         says("interrupted; nothing was removed; to do it"),
         "{found:?}"
     );
-    // That nothing is left to do is said only if the signal is looked at before the call ends, which
-    // a busy machine may not do: a unit test holds the words.
+    // That nothing is left to do is said only if the signal is looked at before the call ends,
+    // which a busy machine may not do: a unit test holds the words.
 }
 
 #[test]

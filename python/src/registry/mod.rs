@@ -75,8 +75,8 @@ impl PyRegistry {
         })
     }
 
-    /// Runs what leaves notes for the host that has the catalog. That needs no open registry, and so
-    /// no published copy.
+    /// Runs what leaves notes for the host that has the catalog. That needs no open registry, and
+    /// so no published copy.
     fn noting<T: Send + 'static>(
         &self,
         py: Python<'_>,

@@ -5,8 +5,8 @@
 //! [`is_torn`] says whether it is so; [`mend`] gives a private copy checksums that fit. The format is
 //! that of <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 //!
-//! What a transaction that was rolled back has left in the log has the same marks as what counts, but
-//! no page of it ends a transaction. So a log ends with the last page that does.
+//! What a transaction that was rolled back has left in the log has the same marks as what counts,
+//! but no page of it ends a transaction. So a log ends with the last page that does.
 
 use std::fs::File;
 use std::io;

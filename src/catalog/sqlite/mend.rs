@@ -1,20 +1,20 @@
 //! Mending a catalog of which only the header was overwritten.
 //!
-//! The first 100 bytes of a file of SQLite's say how to read the rest. Without them no program opens
-//! it, though every row is there: in the file, and in its log, to which a process that had the
-//! catalog open may have written since. Entry: [`mend_header`].
+//! The first 100 bytes of a file of SQLite's say how to read the rest. Without them no program
+//! opens it, though every row is there: in the file, and in its log, to which a process that had
+//! the catalog open may have written since. Entry: [`mend_header`].
 //!
-//! A private copy of file and log gets a header. All that differs between catalogs of one version is
-//! the number of pages and the list of free ones. The number is known, and there are no free pages
-//! once the copy is rewritten (`VACUUM`). If the list of tables, which is behind the header, is gone
-//! too, the first page is that of a backup: only a migration changes the list.
+//! A private copy of file and log gets a header. All that differs between catalogs of one version
+//! is the number of pages and the list of free ones. The number is known, and there are no free
+//! pages once the copy is rewritten (`VACUUM`). If the list of tables, which is behind the header,
+//! is gone too, the first page is that of a backup: only a migration changes the list.
 //!
 //! The copy counts only if it is sound as a whole, by the same check as the catalog itself. The
 //! damaged file is not changed.
 //!
 //! # Locks
-//! The caller holds the turn to write. Closing a file drops all locks of this process on it, so only
-//! a process without another handle of the catalog reads it here.
+//! The caller holds the turn to write. Closing a file drops all locks of this process on it, so
+//! only a process without another handle of the catalog reads it here.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -1,21 +1,21 @@
 //! Reading what can be read of a catalog whose pages are damaged.
 //!
-//! A backup lacks what was recorded since, and of that an identifier without data, a pin or a score is
-//! in the damaged catalog alone. Entry: [`read_pieces`], which copies it, row by row, to a new file with
-//! the tables of the newest version. That file is input, as the damaged one is: its rows are checked
-//! when they are read.
+//! A backup lacks what was recorded since, and of that an identifier without data, a pin or a score
+//! is in the damaged catalog alone. Entry: [`read_pieces`], which copies it, row by row, to a new
+//! file with the tables of the newest version. That file is input, as the damaged one is: its rows
+//! are checked when they are read.
 //!
-//! A table is read in the order of its row numbers. Where that fails, the rest is cut in two again and
-//! again, until only the numbers are left that lie in damaged pages. What such a page held may be
-//! elsewhere too: names are in an index, and rows in the history, which has each as it became. If the
-//! last that the history has of a row is how it was before, it was removed and stays so.
+//! A table is read in the order of its row numbers. Where that fails, the rest is cut in two again
+//! and again, until only the numbers are left that lie in damaged pages. What such a page held may
+//! be elsewhere too: names are in an index, and rows in the history, which has each as it became.
+//! If the last that the history has of a row is how it was before, it was removed and stays so.
 //!
-//! The log counts as a whole, also behind a page that is damaged (see [`log_chain`]). The damaged files
-//! are not changed; a private copy is read.
+//! The log counts as a whole, also behind a page that is damaged (see [`log_chain`]). The damaged
+//! files are not changed; a private copy is read.
 //!
 //! # Bounds
-//! Of the statements about one table [`MOST_FAILURES`] may fail, reading takes [`LONGEST`] at most, and no more rows are taken
-//! than the file can hold.
+//! Of the statements about one table [`MOST_FAILURES`] may fail, reading takes [`LONGEST`] at most,
+//! and no more rows are taken than the file can hold.
 //!
 //! # Locks
 //! As [`mend`](super::mend): the caller holds the turn to write, and only a process without another
@@ -96,8 +96,8 @@ const fn by_id(name: &'static str) -> Table {
     }
 }
 
-/// What the rows of others refer to, with the column that is unique, what other columns a row needs, and
-/// their values if only the index can be read.
+/// What the rows of others refer to, with the column that is unique, what other columns a row
+/// needs, and their values if only the index can be read.
 const NAMES: [(&str, &str, &str, &str); 6] = [
     ("run", "name", "", ""),
     ("dataset", "name", "", ""),
@@ -116,8 +116,8 @@ const NAMES: [(&str, &str, &str, &str); 6] = [
 /// Numbers of rows, both included.
 type Range = (i64, i64);
 
-/// Copies what can be read of a damaged catalog of a registry, if that is known, to a file of its own. `backup` is an
-/// earlier copy of the same catalog, if there is one.
+/// Copies what can be read of a damaged catalog of a registry, if that is known, to a file of its
+/// own. `backup` is an earlier copy of the same catalog, if there is one.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if there is no space for the copy, or no temporary folder. Anything else is
@@ -159,8 +159,8 @@ pub fn read_pieces(
     }
 }
 
-/// Whether the log beside a catalog has changes that SQLite does not read, because a page before them
-/// is damaged.
+/// Whether the log beside a catalog has changes that SQLite does not read, because a page before
+/// them is damaged.
 #[must_use]
 pub fn has_torn_log(path: &Path) -> bool {
     let Ok(place) = Place::of(path) else {
@@ -232,8 +232,8 @@ fn read_copy(
 /// A private copy, what it may do, and the id of its registry.
 type Opened = (Connection, Budget, String);
 
-/// Opens a private copy of a damaged catalog: as it is, with the header that it must have had, or with
-/// the first page of a backup. Says why if none of these is a catalog of this registry.
+/// Opens a private copy of a damaged catalog: as it is, with the header that it must have had, or
+/// with the first page of a backup. Says why if none of these is a catalog of this registry.
 fn open(
     copy: &Path,
     registry: Option<&str>,

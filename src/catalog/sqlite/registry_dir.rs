@@ -118,7 +118,8 @@ impl RegistryDir {
             .is_some_and(|config| config.host.is_some())
     }
 
-    /// What is known of a catalog elsewhere that `config.toml` has lost; `None` if it has lost none.
+    /// What is known of a catalog elsewhere that `config.toml` has lost; `None` if it has lost
+    /// none.
     #[must_use]
     pub fn lost(&self) -> Option<&CatalogConfig> {
         self.lost?;
@@ -501,8 +502,8 @@ fn create_elsewhere(
 
 /// The id of a catalog that a new registry takes: one that was just made, by this call or by
 /// another that raced, and has nothing in it yet; or the one of this very base directory, whose
-/// registry's folder was deleted. If that one is damaged, the file beside it says which registry it is,
-/// so that a rebuild finds it.
+/// registry's folder was deleted. If that one is damaged, the file beside it says which registry it
+/// is, so that a rebuild finds it.
 fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
     let taken = |why| CatalogError::Taken {
         path: path.to_owned(),

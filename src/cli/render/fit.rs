@@ -1,14 +1,14 @@
 //! Makes a page of a table fit a terminal.
 //!
 //! These steps are taken until it fits: bars are left out; columns without a value on the page are
-//! left out; what all cells of a column of text have in common is folded (`fold.rs`); the last column,
-//! if it is prose, is wrapped over several lines; long cells of text are cut, as far as they stay
-//! legible; columns are left out, the least important first, but those that tell rows apart stay as
-//! long as cells can be cut further and are legible; else the most important number stays in their
-//! place. Columns that the user named are left out last: their cells are cut shorter, and their
-//! headings. Different cells that look alike even so are whole on a second line.
-//! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle of
-//! words.
+//! left out; what all cells of a column of text have in common is folded (`fold.rs`); the last
+//! column, if it is prose, is wrapped over several lines; long cells of text are cut, as far as
+//! they stay legible; columns are left out, the least important first, but those that tell rows
+//! apart stay as long as cells can be cut further and are legible; else the most important number
+//! stays in their place. Columns that the user named are left out last: their cells are cut
+//! shorter, and their headings. Different cells that look alike even so are whole on a second line.
+//! What is left is always as narrow as the terminal, because a terminal wraps lines in the middle
+//! of words.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,8 +192,8 @@ impl Column {
 }
 
 impl Page {
-    /// Leaves out of cells of text what all of a column have in common, as far as the page is too wide.
-    /// Gives the columns of text.
+    /// Leaves out of cells of text what all of a column have in common, as far as the page is too
+    /// wide. Gives the columns of text.
     fn fold(&mut self, heads: &Heads, limit: usize) -> BTreeMap<usize, Column> {
         let mut columns = BTreeMap::new();
         if self.width() <= limit {
@@ -216,7 +216,8 @@ impl Page {
         let whole = self.widths.clone();
         let last = self.shown.last().copied().filter(|_| self.shown.len() > 1);
         let prose = last.filter(|&last| heads.columns[last].1 == Align::Prose);
-        // A last column that is wrapped needs so many columns beside the others, or none below them.
+        // A last column that is wrapped needs so many columns beside the others, or none below
+        // them.
         let targets = match prose {
             Some(last) => [self.widths[last], 2 * SENTENCE, SENTENCE]
                 .map(|room| room.min(self.widths[last]))
@@ -250,8 +251,8 @@ impl Page {
         columns
     }
 
-    /// Shortens the cells of the columns of text to their widths. What one column does not need, the
-    /// next one may have.
+    /// Shortens the cells of the columns of text to their widths. What one column does not need,
+    /// the next one may have.
     fn shorten(&mut self, columns: &BTreeMap<usize, Column>, heads: &Heads, limit: usize) {
         let limit = match &self.prose {
             Some(prose) if prose.beside => limit.saturating_sub(GAP + prose.room),

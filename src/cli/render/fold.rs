@@ -1,11 +1,11 @@
 //! Shortens the cells of a column of names, paths or parameters to a width.
 //!
-//! A cell is a sequence of pieces: the names between the slashes of a path, and the fields between the
-//! brackets of parameters. Pieces at the same place of different cells share a slot. What is the same
-//! in all cells goes first: the end of a long name, the container, fields from the last to the first,
-//! other names. Then go pieces without which all cells still differ. Runs and iterations go last. What
-//! is left is cut within its names, where these are the same. Different cells are shown as the same
-//! text only if they have no room to differ.
+//! A cell is a sequence of pieces: the names between the slashes of a path, and the fields between
+//! the brackets of parameters. Pieces at the same place of different cells share a slot. What is
+//! the same in all cells goes first: the end of a long name, the container, fields from the last to
+//! the first, other names. Then go pieces without which all cells still differ. Runs and iterations
+//! go last. What is left is cut within its names, where these are the same. Different cells are
+//! shown as the same text only if they have no room to differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -214,8 +214,8 @@ impl Shortening {
         self.cells = cells;
     }
 
-    /// Columns of the widest cell if only that is left out which is the same in all, and not needed to
-    /// say what they are about.
+    /// Columns of the widest cell if only that is left out which is the same in all, and not needed
+    /// to say what they are about.
     pub(super) fn folded(&self) -> usize {
         let folded = self.cells.iter().map(|(cell, pieces)| {
             let mut states = vec![State::Whole; pieces.len()];
@@ -227,7 +227,8 @@ impl Shortening {
         folded.max().unwrap_or(0)
     }
 
-    /// Columns of the widest cell that shows whole what cells differ in; 0 if no cell has several pieces.
+    /// Columns of the widest cell that shows whole what cells differ in; 0 if no cell has several
+    /// pieces.
     pub(super) fn legible(&self) -> usize {
         let several = self.cells.iter().filter(|(_, pieces)| pieces.len() > 1);
         let widths = several.map(|(cell, pieces)| {
@@ -367,7 +368,8 @@ impl Shortening {
         fits.then_some((name, State::Part(left)))
     }
 
-    /// Applies a step to a cell, unless nothing would be left; gives the piece and its state before.
+    /// Applies a step to a cell, unless nothing would be left; gives the piece and its state
+    /// before.
     fn apply(&self, step: Step, pieces: &[Piece], states: &mut [State]) -> Option<(usize, State)> {
         let (slot, state) = match step {
             Step::Head(slot) => (slot, State::Head),

@@ -67,8 +67,8 @@ fn fold_value(name: &str, value: &str, at: usize, width: usize, breaks: bool) ->
     fold_words(&format!("{name}{:gap$}{value}", ""), width, indent, breaks)
 }
 
-/// The parts of a text between which lines are broken: its words. What is in quotes is one part, and
-/// a number with the word behind it.
+/// The parts of a text between which lines are broken: its words. What is in quotes is one part,
+/// and a number with the word behind it.
 pub(super) fn parts(text: &str) -> Vec<&str> {
     let mut starts = Vec::new();
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! The pieces of a cell: the names between the slashes of a path, and the fields between the brackets of
-//! parameters.
+//! The pieces of a cell: the names between the slashes of a path, and the fields between the
+//! brackets of parameters.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ pub(super) enum Form {
     Close,
 }
 
-/// The place of a piece: of a name its number, counted anew from a container on; of a field also the
-/// name that it follows, and its own.
+/// The place of a piece: of a name its number, counted anew from a container on; of a field also
+/// the name that it follows, and its own.
 pub(super) type Place = (usize, Option<(String, usize, String)>);
 
 /// Number of the name of a container among the names of a path.

@@ -44,7 +44,8 @@ pub struct GcRequest {
     pub words: String,
     /// What a look at the disk could not read, by path, as notices have it.
     pub(super) unread: BTreeSet<String>,
-    /// What a look at the disk counted of sealed arrays, whose rows keep what they were sealed with.
+    /// What a look at the disk counted of sealed arrays, whose rows keep what they were sealed
+    /// with.
     pub(super) counts: CountsNow,
 }
 
@@ -119,8 +120,8 @@ impl GcRequest {
         self
     }
 
-    /// Takes from a refresh what it counted of sealed arrays that have grown: limits go by that, and
-    /// not by what was sealed.
+    /// Takes from a refresh what it counted of sealed arrays that have grown: limits go by that,
+    /// and not by what was sealed.
     #[must_use]
     pub fn counts(mut self, counts: &CountsNow) -> Self {
         self.counts.extend(counts.clone());

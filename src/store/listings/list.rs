@@ -155,15 +155,15 @@ pub fn listed_in<'a>(
     Ok(listed)
 }
 
-/// The folders above a path that are looked at for lists, up to the base directory itself, whose path
-/// is empty. Of those that are too deep to be opened in one call none is.
+/// The folders above a path that are looked at for lists, up to the base directory itself, whose
+/// path is empty. Of those that are too deep to be opened in one call none is.
 pub fn groups_above(path: &Path) -> impl Iterator<Item = &Path> {
     let above = path.ancestors().skip(1);
     above.filter(|above| above.as_os_str().len() <= MOST_PATH)
 }
 
-/// Finds what the lists of a group name that is not there: paths relative to the base directory, as a
-/// set, because a list of another program may name very many.
+/// Finds what the lists of a group name that is not there: paths relative to the base directory, as
+/// a set, because a list of another program may name very many.
 ///
 /// # Errors
 /// [`StorageError::Io`] if the group or a list cannot be read, and as
