@@ -87,3 +87,16 @@ def test_an_unrecorded_folder_of_checkpoints_leads_to_a_scan_for_them(tmp_path: 
             registry.remove(tmp_path / "r" / "checkpoints")
     assert caught.value.hint is not None
     assert "scan(kind='checkpoint')" in caught.value.hint
+
+
+def test_pins_of_a_selection_are_those_that_bind_anything_of_it(tmp_path: Path) -> None:
+    for run in ("r", "s"):
+        write(tmp_path / run / "validation.zarr" / "1" / "v" / "prediction")
+    with dalsegno.Registry(tmp_path, create=True) as registry:
+        registry.scan()
+        registry.pin("one", run="r", reason="why")
+        registry.pin("two", run="s", iteration=1, reason="why")
+        assert [pin.name for pin in registry.pins()] == ["one", "two"]
+        assert [pin.name for pin in registry.pins(run="s")] == ["two"]
+        with pytest.warns(errors.NothingSelectedWarning, match='no run "t"'):
+            assert not registry.pins(run="t")

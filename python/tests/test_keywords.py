@@ -82,7 +82,7 @@ EXCEPT = {
     "gc-reason": "apply() takes it",
     "explain": "the lines of a plan have the reasons",
     "plan-out": "to_json() of a plan gives the text",
-    "pin-list": "pins() gives them",
+    "pin-list": "pins() gives them, with the same selection",
     "gc-pinned": "gc refuses the flag: what is pinned always stays",
 }
 """Flags without a keyword, each with the reason; of a single command with its name before."""

@@ -162,8 +162,11 @@ impl Registry {
     }
 
     /// Returns the pins that bind anything that a filter selects, or that bind what is recorded
-    /// later in runs and iterations of a filter that names nothing else.
-    pub(crate) fn pins_on(&self, filter: &Filter) -> Result<Vec<Pin>> {
+    /// later in runs and iterations of a filter that names nothing else; in the order of names.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] if the catalog cannot be read.
+    pub fn pins_on(&self, filter: &Filter) -> Result<Vec<Pin>> {
         let mut named: BTreeSet<String> = BTreeSet::new();
         let mut pinned = filter.clone();
         pinned.pinned = true;

@@ -104,9 +104,17 @@ class Noting(Core):
         self._warn_nothing(self._native.unmatched_exclusions(wanted))
         return wanted, None
 
-    def pins(self) -> Rows[Pin]:
-        """Give every pin, by name."""
-        return rows(Pin, self._native.pins())
+    def pins(self, **selection: Unpack[Selection]) -> Rows[Pin]:
+        """Give every pin, by name; of a selection, those that bind anything of it.
+
+        Args:
+            **selection: See :class:`Selection`.
+        """
+        given = arguments.given(selection)
+        wanted = self._selection(given) if given else None
+        pins = rows(Pin, self._native.pins(wanted))
+        self._matched(wanted)
+        return pins
 
     def score(
         self,

@@ -177,9 +177,18 @@ impl PyRegistry {
         })
     }
 
-    fn pins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn pins<'py>(
+        &self,
+        py: Python<'py>,
+        selection: Option<SelectionArguments>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let pins = self.run(py, None, |registry, _| registry.pins())?;
+            let filter = selection.map(|selection| self.filter(py, selection));
+            let filter = filter.transpose()?;
+            let pins = self.run(py, None, move |registry, _| match &filter {
+                Some(filter) => registry.pins_on(filter),
+                None => registry.pins(),
+            })?;
             plain(py, &pins)
         })
     }
