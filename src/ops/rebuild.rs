@@ -399,7 +399,8 @@ impl Rebuilding<'_> {
         refused: &mut Vec<RefusedBackup>,
     ) -> Result<Option<PiecesRead>, Error> {
         let is_of_catalog = |refused: &RefusedBackup| refused.path == self.path;
-        match catalog::read_pieces(self.path, registry, backup, self.monitor)? {
+        let is_in_base = !self.is_elsewhere;
+        match catalog::read_pieces(self.path, registry, is_in_base, backup, self.monitor)? {
             Pieces::Read(pieces) => {
                 // What mending alone could not do with it.
                 refused.retain(|refused| !is_of_catalog(refused));

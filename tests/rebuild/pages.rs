@@ -211,6 +211,39 @@ fn names_whose_page_is_damaged_come_from_their_index() {
     }
 }
 
+#[test]
+fn without_a_backup_the_id_may_be_in_a_damaged_page() {
+    let before = Before::new();
+    fs::remove_dir_all(before.catalog().with_file_name("backups")).unwrap();
+    let (_, leaves) = pages(&before.catalog(), "registry");
+    damage(&before.catalog(), &leaves);
+    let (registry, report, salvage) = before.rebuild();
+    assert!(report.backup.is_none());
+    assert_eq!(salvage.unread, 0);
+    before.assert_whole(&registry, 0);
+}
+
+#[test]
+fn without_a_backup_the_list_of_tables_may_be_damaged_too() {
+    let before = Before::new();
+    fs::remove_dir_all(before.catalog().with_file_name("backups")).unwrap();
+    let catalog = before.catalog();
+    let kept = ["artifact", "run", "dataset", "parameters", "container"];
+    let kept = kept.map(|table| pages(&catalog, table));
+    let kept: Vec<u64> = kept
+        .into_iter()
+        .flat_map(|(inside, leaves)| [inside, leaves])
+        .flatten()
+        .collect();
+    let last = fs::metadata(&catalog).unwrap().len() / 4096;
+    let others: Vec<u64> = (2..=last).filter(|page| !kept.contains(page)).collect();
+    assert!(others.len() > 50);
+    damage(&catalog, &others);
+    let (registry, _, _) = before.rebuild();
+    let found = rows(&registry);
+    assert!(before.rows.keys().all(|path| found.contains_key(path)));
+}
+
 /// Copies the catalog with a log, as a killed process leaves them.
 fn killed(before: &Before, keys: std::ops::Range<i64>) -> (PathBuf, PathBuf) {
     let folder = before.scene.folder.path();

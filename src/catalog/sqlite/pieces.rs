@@ -64,7 +64,7 @@ pub enum Pieces {
 /// What was read of a damaged catalog, for as long as it is not dropped.
 pub struct PiecesRead {
     folder: TempDir,
-    /// The id of its registry.
+    /// The id of its registry; a new one if none is known and its page is damaged.
     pub registry: String,
     /// Row numbers that could not be read, and rows that were refused.
     pub unread: u64,
@@ -117,7 +117,10 @@ const NAMES: [(&str, &str, &str, &str); 6] = [
 type Range = (i64, i64);
 
 /// Copies what can be read of a damaged catalog of a registry, if that is known, to a file of its
-/// own. `backup` is an earlier copy of the same catalog, if there is one.
+/// own. `backup` is an earlier copy of the same catalog, if there is one. `is_in_base`: the catalog
+/// is in the registry's folder. Without a backup the page that says whose it is may then be damaged
+/// too: nothing else knows anything, and a user who can put another file there can also change the
+/// rows.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if there is no space for the copy, or no temporary folder. Anything else is
@@ -125,6 +128,7 @@ type Range = (i64, i64);
 pub fn read_pieces(
     path: &Path,
     registry: Option<&str>,
+    is_in_base: bool,
     backup: Option<&Path>,
     monitor: &dyn Monitor,
 ) -> Result<Pieces, CatalogError> {
@@ -141,7 +145,7 @@ pub fn read_pieces(
             if matches!(source.kind(), StorageFull | QuotaExceeded))
     };
     let read = mend::copied(&place).and_then(|folder| match folder {
-        Some(folder) => read_copy(folder, registry, backup, monitor),
+        Some(folder) => read_copy(folder, registry, is_in_base, backup, monitor),
         None => Ok(Pieces::Refused(
             "its log was begun again and again while it was copied".to_owned(),
         )),
@@ -174,6 +178,7 @@ pub fn has_torn_log(path: &Path) -> bool {
 fn read_copy(
     folder: TempDir,
     registry: Option<&str>,
+    is_in_base: bool,
     backup: Option<&Path>,
     monitor: &dyn Monitor,
 ) -> Result<Pieces, CatalogError> {
@@ -186,7 +191,7 @@ fn read_copy(
     {
         log_chain::mend(&log).map_err(io)?;
     }
-    let (connection, budget, registry) = match open(&copy, registry, backup)? {
+    let (connection, budget, registry) = match open(&copy, registry, is_in_base, backup)? {
         Ok(opened) => opened,
         // The private copy is gone when this is read.
         Err(why) => {
@@ -232,11 +237,13 @@ fn read_copy(
 /// A private copy, what it may do, and the id of its registry.
 type Opened = (Connection, Budget, String);
 
-/// Opens a private copy of a damaged catalog: as it is, with the header that it must have had, or
-/// with the first page of a backup. Says why if none of these is a catalog of this registry.
+/// Opens a private copy of a damaged catalog: as it is, with the header that it must have had, with
+/// the first page of a backup, or with the list of tables of a new catalog. Says why if none of these
+/// is a catalog of this registry.
 fn open(
     copy: &Path,
     registry: Option<&str>,
+    is_in_base: bool,
     backup: Option<&Path>,
 ) -> Result<Result<Opened, String>, CatalogError> {
     let io = |error| CatalogError::io("reading", copy, error);
@@ -246,34 +253,78 @@ fn open(
     let header = mend::header(u32::try_from(pages).unwrap_or(u32::MAX));
     let mut own = [0; PAGE];
     file.read_exact_at(&mut own, 0).map_err(io)?;
-    let mut firsts = Vec::new();
     let mut start = [0; HEADER];
     start.copy_from_slice(&own[..HEADER]);
     if !mend::is_header(&start) {
         own[..HEADER].copy_from_slice(&header);
     }
-    firsts.push(own);
+    let mut tries = vec![vec![(0, own)]];
     // A backup is opened as a file that no process changes, so there are no locks on it.
     let of_backup = backup.and_then(|backup| {
         let file = Place::of(backup).ok()?.open_beside("").ok()?;
         let mut first = [0; PAGE];
         file.read_exact_at(&mut first, 0).ok()?;
         first[..HEADER].copy_from_slice(&header);
-        Some(first)
+        Some(vec![(0, first)])
     });
-    firsts.extend(of_backup);
+    tries.extend(of_backup);
+    let mut of_new = pages_of_schema(&copy.with_file_name("new"))?;
+    of_new[0].1[..HEADER].copy_from_slice(&header);
+    tries.push(of_new);
+    let may_lack_id = is_in_base && backup.is_none();
     let mut why = String::new();
-    for first in firsts {
-        file.write_all_at(&first, 0).map_err(io)?;
-        match open_as_it_is(copy, registry) {
+    for pages in tries {
+        for (number, page) in pages {
+            file.write_all_at(&page, number * PAGE as u64).map_err(io)?;
+        }
+        match open_as_it_is(copy, registry, may_lack_id) {
             Ok(opened) => return Ok(Ok(opened)),
-            Err(error) => why = with_causes(&error),
+            Err(error @ CatalogError::Mismatch { .. }) => return Ok(Err(with_causes(&error))),
+            // What is wrong with the catalog as it is says the most.
+            Err(error) if why.is_empty() => why = with_causes(&error),
+            Err(_) => {}
         }
     }
     Ok(Err(why))
 }
 
-fn open_as_it_is(copy: &Path, registry: Option<&str>) -> Result<Opened, CatalogError> {
+/// Makes a catalog at `path`, and gives the pages that say which tables it has, with their numbers
+/// from 0, the first page first. They are the same in every catalog that this version made and that
+/// was not rewritten since.
+fn pages_of_schema(path: &Path) -> Result<Vec<(u64, [u8; PAGE])>, CatalogError> {
+    let id = uuid::Uuid::new_v4().to_string();
+    connection::create_file(&Place::of(path)?, &id, Timestamp(0), false)?;
+    let io = |error| CatalogError::io("reading", path, error);
+    let file = File::open(path).map_err(io)?;
+    let mut found = Vec::new();
+    let mut left = vec![1];
+    while let Some(number) = left.pop() {
+        let mut page = [0; PAGE];
+        let number = u64::from(number) - 1;
+        file.read_exact_at(&mut page, number * PAGE as u64)
+            .map_err(io)?;
+        // Behind the header of the file: kind of the page, number of cells, the last page below it,
+        // and where its cells are, each of which begins with a page below it. See
+        // <https://sqlite.org/fileformat2.html#b_tree_pages>.
+        let at = if number == 0 { HEADER } else { 0 };
+        if page[at] == 5 {
+            let two = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+            let four = |at: usize| {
+                u32::from_be_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]])
+            };
+            let cells = (0..two(at + 3)).map(|cell| four(two(at + 12 + 2 * cell)));
+            left.extend(cells.chain([four(at + 8)]));
+        }
+        found.push((number, page));
+    }
+    Ok(found)
+}
+
+fn open_as_it_is(
+    copy: &Path,
+    registry: Option<&str>,
+    may_lack_id: bool,
+) -> Result<Opened, CatalogError> {
     let sql = |error| CatalogError::sql("reading", copy, error);
     let bytes = bytes_of(&Place::of(copy)?);
     // Links are not refused: only this user can reach the temporary folder.
@@ -290,21 +341,27 @@ fn open_as_it_is(copy: &Path, registry: Option<&str>) -> Result<Opened, CatalogE
     prepare(&connection).map_err(sql)?;
     connection::check_header(copy, &connection)?;
     schema::check(copy, &connection)?;
-    let found: String = connection
-        .query_row(REGISTRY_ID, [], |row| row.get(0))
-        .map_err(sql)?;
-    match registry {
-        Some(expected) if expected != found => Err(CatalogError::Mismatch {
+    let found = connection.query_row(REGISTRY_ID, [], |row| row.get(0));
+    // In a damaged catalog it may be any text, or in a damaged page.
+    let found = found
+        .ok()
+        .filter(|id: &String| uuid::Uuid::parse_str(id).is_ok());
+    match (registry, found) {
+        (Some(expected), Some(found)) if expected != found => Err(CatalogError::Mismatch {
             path: copy.to_owned(),
             expected: expected.to_owned(),
             found,
         }),
-        // In a damaged catalog it may be any text.
-        _ if uuid::Uuid::parse_str(&found).is_err() => Err(CatalogError::Damaged {
+        (_, Some(found)) => Ok((connection, budget, found)),
+        (expected, None) if may_lack_id => {
+            let new = || uuid::Uuid::new_v4().to_string();
+            let id = expected.map_or_else(new, str::to_owned);
+            Ok((connection, budget, id))
+        }
+        (_, None) => Err(CatalogError::Damaged {
             path: copy.to_owned(),
             detail: "it does not say which registry it is".to_owned(),
         }),
-        _ => Ok((connection, budget, found)),
     }
 }
 
