@@ -222,7 +222,8 @@ fn read_copy(
         is_cut: false,
     };
     copier.copy().map_err(sql)?;
-    let (unread, is_cut) = (copier.unread, copier.is_cut);
+    // Of a table whose last row is not known, more numbers were looked for than there can be rows.
+    let (unread, is_cut) = (copier.unread.min(copier.rows), copier.is_cut);
     to.execute_batch("COMMIT").map_err(sql)?;
     to.close().map_err(|(_, error)| sql(error))?;
     drop(connection);
