@@ -181,11 +181,16 @@ mod tests {
         File::options().read(true).write(true).open(path).unwrap()
     }
 
-    fn rows(path: &std::path::Path) -> i64 {
-        Connection::open(path)
-            .unwrap()
-            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
-            .unwrap()
+    /// Rows that can be read, one by one: that of the damaged page is lost.
+    fn rows(path: &std::path::Path) -> usize {
+        let connection = Connection::open(path).unwrap();
+        let is_there = |n: &i64| {
+            let sql = "SELECT n FROM t WHERE n = ?1";
+            connection
+                .query_row(sql, [n], |row| row.get::<_, i64>(0))
+                .is_ok()
+        };
+        (0..30).filter(is_there).count()
     }
 
     #[test]
