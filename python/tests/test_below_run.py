@@ -100,3 +100,16 @@ def test_pins_of_a_selection_are_those_that_bind_anything_of_it(tmp_path: Path) 
         assert [pin.name for pin in registry.pins(run="s")] == ["two"]
         with pytest.warns(errors.NothingSelectedWarning, match='no run "t"'):
             assert not registry.pins(run="t")
+
+
+def test_below_takes_all_that_names_a_path(tmp_path: Path) -> None:
+    for dataset in ("v", "w"):
+        write(tmp_path / "r" / "validation.zarr" / "1" / dataset / "prediction")
+    with dalsegno.Registry(tmp_path, create=True) as registry:
+        registry.scan()
+        one = registry.list(dataset="v")[0]
+        key = dalsegno.Key("prediction", "r", 1, "v")
+        for below in (one, key, one.path, Path(one.path), [key], {one.path}):
+            assert [found.dataset for found in registry.list(below=below)] == ["v"], below
+        with pytest.raises(TypeError, match="a number says no path"):
+            registry.list(below=62)

@@ -28,8 +28,9 @@ class HasText(Protocol):
 Text = Union[str, "os.PathLike[str]", HasText]
 """A name: a text, a path, or an object whose ``str()`` is meant."""
 
-AnyPath = Union[str, "os.PathLike[str]"]
-"""A path, absolute or relative to the base directory."""
+AnyPath = Text
+"""A path, absolute or relative to the base directory; or an artifact, an identifier or a key, each
+of which has one."""
 
 Iterations = Union[int, str, range, "Iterable[int | str]"]
 """Iterations: a number, ``"1000..2000"``, ``"1000.."``, ``"..2000"``, a range, or several of
@@ -53,9 +54,10 @@ class Selection(TypedDict, total=False):
 
     run: Text | Iterable[Text] | None
     """Runs."""
-    below: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
+    below: AnyPath | Iterable[AnyPath] | None
     """What is at these paths or below them, absolute or relative to the base directory: runs,
-    containers, folders of iterations or datasets, arrays, checkpoints."""
+    containers, folders of iterations or datasets, arrays, checkpoints. Artifacts, identifiers and
+    keys name their paths."""
     kind: str | Iterable[str] | None
     """Kinds; checkpoints are selected only if they are named."""
     iteration: Iterations | None

@@ -115,6 +115,10 @@ class Core:
 
     def _selection(self, given: Mapping[str, Any]) -> Dict[str, Any]:
         """The selection as the native half takes it."""
+        below = given.get("below")
+        if below is not None:
+            # Keys, identifiers and artifacts name paths too.
+            given = {**given, "below": _targets.paths(below)}
         wanted = arguments.selection(given)
         for part in ("run", "exclude_run"):
             wanted[part] = [self._run_text(run) for run in wanted[part]]
