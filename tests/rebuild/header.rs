@@ -241,8 +241,19 @@ fn what_else_is_damaged_is_said_and_the_backup_is_taken() {
 }
 
 #[test]
+fn without_a_backup_the_log_is_read_and_what_lacks_its_names_is_counted() {
+    let scene = Scene::recorded(&[A1]);
+    let killed = killed_and_overwritten(&scene);
+    let (_, report) = rebuild(&killed);
+    assert!(report.refused.is_empty(), "{report:?}");
+    // The name of its run is in a page that was overwritten.
+    assert!(report.salvaged.as_ref().unwrap().unread > 0, "{report:?}");
+}
+
+#[test]
 fn a_log_that_is_moved_unread_is_named() {
     let scene = Scene::recorded(&[A1]);
+    drop(scene.back_up());
     let killed = killed_and_overwritten(&scene);
     let (_, report) = rebuild(&killed);
     assert!(
