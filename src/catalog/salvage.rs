@@ -309,7 +309,7 @@ impl Catalog {
 }
 
 impl Change<'_> {
-    /// Takes in a row of a damaged catalog, if there is none at its place and it was not removed. A
+    /// Takes in a row of a damaged catalog if no row is at its place and it was not removed. A
     /// row that is there gets its seal, if that is newer, and its key, if only a path gave one yet.
     ///
     /// # Errors

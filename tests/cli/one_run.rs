@@ -35,13 +35,10 @@ fn traced(world: &World, line: &str) -> (String, String) {
     (printed, fs::read_to_string(&output).unwrap())
 }
 
-#[test]
-fn gc_of_one_run_looks_at_no_other() {
-    if !strace::works("paths that gc looks at") {
-        return;
-    }
+/// Runs with three iterations each that are a month old.
+fn scanned(runs: &[&str]) -> World {
     let world = World::new();
-    for run in ["asked", "beside", "further"] {
+    for run in runs {
         for iteration in [1000, 2000, 3000] {
             let path = format!("{run}/validation.zarr/{iteration}/crop1/prediction");
             world.write_array(&path);
@@ -52,6 +49,15 @@ fn gc_of_one_run_looks_at_no_other() {
         let text = world.transcript(call);
         assert!(!text.contains("exit"), "{text}");
     }
+    world
+}
+
+#[test]
+fn gc_of_one_run_looks_at_no_other() {
+    if !strace::works("paths that gc looks at") {
+        return;
+    }
+    let world = scanned(&["asked", "beside", "further"]);
     for line in [
         "gc --run asked --keep-last 1",
         "gc --run asked --keep-last 1 --apply --yes",
@@ -72,18 +78,7 @@ fn what_is_explained_is_looked_for_in_its_run_alone() {
     if !strace::works("paths that gc --explain looks at") {
         return;
     }
-    let world = World::new();
-    for run in ["asked", "beside"] {
-        for iteration in [1000, 2000, 3000] {
-            let path = format!("{run}/validation.zarr/{iteration}/crop1/prediction");
-            world.write_array(&path);
-            date(&world, &format!("{path}/.zarray"), 30);
-        }
-    }
-    for call in ["init --here --quiet", "scan --quiet"] {
-        let text = world.transcript(call);
-        assert!(!text.contains("exit"), "{text}");
-    }
+    let world = scanned(&["asked", "beside"]);
     let array = "asked/validation.zarr/1000/crop1/prediction";
     for (rules, is_alone) in [
         ("--keep-last 1", true),

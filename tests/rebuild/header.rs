@@ -10,7 +10,9 @@ use dalsegno::model::key::Key;
 use dalsegno::{Options, PinSelection, RebuildOptions, RebuildReport, Registry};
 
 use crate::fault::trace;
-use crate::scene::{A1, A2, Scene, assert_is_a_good_rebuild, code, from_disk, rows, with};
+use crate::scene::{
+    A1, A2, Scene, assert_is_a_good_rebuild, code, from_disk, reserved, rows, with,
+};
 use crate::strace;
 
 /// Overwrites the first bytes of a file with zeros, in another process: closing the file in this
@@ -28,16 +30,6 @@ fn zero(path: &Path, bytes: u64) {
 fn copy(from: &Path, to: &Path) {
     let cp = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(cp.unwrap().success());
-}
-
-/// An identifier without data: no scan finds it.
-fn reserved(iteration: i64) -> Key {
-    Key::Prediction {
-        run: "run".parse().unwrap(),
-        iteration,
-        dataset: "a".parse().unwrap(),
-        container: None,
-    }
 }
 
 fn history(base: &Path) -> String {

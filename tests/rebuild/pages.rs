@@ -12,19 +12,10 @@ use dalsegno::model::score::Score;
 use dalsegno::{PinSelection, RebuildOptions, RebuildReport, RebuildSalvage, Registry, ScoreQuery};
 use rusqlite::Connection;
 
-use crate::scene::{A1, A2, A3, Scene, remove, rows, with};
+use crate::scene::{A1, A2, A3, Scene, remove, reserved, rows, with};
 
 /// Identifiers without data: no scan finds them.
 const RESERVED: i64 = 1500;
-
-fn reserved(iteration: i64) -> Key {
-    Key::Prediction {
-        run: "run".parse().unwrap(),
-        iteration,
-        dataset: "a".parse().unwrap(),
-        container: None,
-    }
-}
 
 fn score(iteration: i64) -> Score {
     Score::new(

@@ -307,3 +307,13 @@ pub(crate) fn backup_name(at: Timestamp) -> String {
     let seconds = seconds.split('.').next().unwrap();
     format!("{}Z.sqlite3", seconds.replace(['-', ':'], ""))
 }
+
+/// An identifier without data: no scan finds it.
+pub(crate) fn reserved(iteration: i64) -> Key {
+    Key::Prediction {
+        run: "run".parse().unwrap(),
+        iteration,
+        dataset: "a".parse().unwrap(),
+        container: None,
+    }
+}

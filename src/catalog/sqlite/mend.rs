@@ -25,7 +25,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::budget::bytes_of;
+use super::budget::{Budget, bytes_of};
 use super::connection::{self, APPLICATION_ID};
 use super::fork::{MAGIC, Registration};
 use super::place::Place;
@@ -182,19 +182,25 @@ fn mend(copy: &Path, base: &Path, backup: Option<&Path>) -> Result<Option<String
     }
 }
 
+/// Opens a private copy for writing: it is input, and may do no more than a catalog of so many
+/// bytes.
+pub(super) fn open_copy(copy: &Path, bytes: u64) -> rusqlite::Result<(Connection, Budget)> {
+    // Links are not refused: only this user can reach the temporary folder.
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let mut connection = Connection::open_with_flags(copy, flags)?;
+    let budget = opening::guard(&mut connection, move || bytes)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    Ok((connection, budget))
+}
+
 /// Takes the log of a private copy in, and writes all its pages again.
 fn rewrite(copy: &Path) -> Result<(), CatalogError> {
     let sql = |error| CatalogError::sql("mending", copy, error);
     let place = Place::of(copy)?;
-    let bytes = bytes_of(&place);
-    // Links are not refused: only this user can reach the temporary folder.
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut connection = Connection::open_with_flags(copy, flags).map_err(sql)?;
-    let budget = opening::guard(&mut connection, move || bytes).map_err(sql)?;
+    let (connection, budget) = open_copy(copy, bytes_of(&place)).map_err(sql)?;
     let prepare = |connection: &Connection| -> rusqlite::Result<()> {
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        connection.pragma_update(None, "cell_size_check", true)?;
         // Only the end matters: a copy that is half written is dropped.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Connection, OpenFlags, Row, Statement};
+use rusqlite::{Connection, Row, Statement};
 use tempfile::TempDir;
 
 use super::budget::{Budget, bytes_of};
@@ -36,7 +36,7 @@ use super::connection::{self, REGISTRY_ID};
 use super::fork::Registration;
 use super::mend::{self, HEADER, PAGE};
 use super::place::Place;
-use super::{log_chain, opening, schema};
+use super::{log_chain, schema};
 use crate::catalog::error::CatalogError;
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
@@ -328,18 +328,11 @@ fn open_as_it_is(
 ) -> Result<Opened, CatalogError> {
     let sql = |error| CatalogError::sql("reading", copy, error);
     let bytes = bytes_of(&Place::of(copy)?);
-    // Links are not refused: only this user can reach the temporary folder.
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut connection = Connection::open_with_flags(copy, flags).map_err(sql)?;
-    let budget = opening::guard(&mut connection, move || bytes).map_err(sql)?;
-    let prepare = |connection: &Connection| -> rusqlite::Result<()> {
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        // The next try reads the log again.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.pragma_update(None, "cell_size_check", true)
-    };
-    prepare(&connection).map_err(sql)?;
+    let (connection, budget) = mend::open_copy(copy, bytes).map_err(sql)?;
+    // The next try reads the log again.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(sql)?;
     connection::check_header(copy, &connection)?;
     schema::check(copy, &connection)?;
     let found = connection.query_row(REGISTRY_ID, [], |row| row.get(0));

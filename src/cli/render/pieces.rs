@@ -22,7 +22,7 @@ pub(super) enum Form {
     Close,
 }
 
-/// The place of a piece: of a name its number, counted anew from a container on; of a field also
+/// The place of a piece: of a name its number, counted from 0 again behind a container; of a field also
 /// the name that it follows, and its own.
 pub(super) type Place = (usize, Option<(String, usize, String)>);
 
